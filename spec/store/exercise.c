@@ -1,0 +1,66 @@
+/*
+** exercise.c - every call once or more; see exercise.h.
+*/
+#include "exercise.h"
+
+#include <stdlib.h>
+
+enum { LISTED = 64, BUFFER = 64 * 1024 };
+
+static void read_listed(jt_store *store, const jt_key *key, const jt_filter *filter) {
+  static _Alignas(jt_job) unsigned char buffer[BUFFER];
+  jt_job *job = (jt_job *)(void *)buffer;
+  size_t needed = 0;
+  if (jt_get_listed(store, key, filter, job, sizeof buffer, &needed) != JT_OK) return;
+  CHECK(needed <= sizeof buffer);
+  for (int part = 0; part < JT_PARTS; part++) {
+    jt_text text = jt_job_part(job, (jt_part)part);
+    if (text.bytes == NULL) continue;
+    CHECK((size_t)(text.bytes - (const char *)job) + text.length < needed);
+    CHECK_INT(text.bytes[text.length], 0);
+  }
+  const uint64_t after = job->version;
+  jt_text id = jt_job_part(job, JT_ID);
+  jt_wait(store, id.bytes, id.length, NULL, 0);
+  jt_wait(store, id.bytes, id.length, &after, 0);
+  if (jt_store_is_readonly(store)) return;
+  jt_update(store, id.bytes, id.length,
+            &(jt_change){ .fields = JT_SET_STEP, .step = text_of("exercised") });
+}
+
+void exercise_reading(jt_store *store) {
+  jt_key keys[LISTED];
+  size_t count = 0;
+  jt_filter all = { -1, { NULL, 0 } }, running = { JT_RUNNING, text_of("chapter") };
+  jt_stats stats;
+  jt_store_stats(store, &stats);
+  jt_list(store, &running, keys, LISTED, &count);
+  jt_list(store, &all, keys, LISTED, &count);
+  CHECK(count <= LISTED);
+  for (size_t i = 0; i < count; i++) read_listed(store, &keys[i], &all);
+  job_id none = id_of("none", 1);
+  jt_job *job;
+  CHECK(get(store, &none, &job) != JT_OK);
+}
+
+static void try_new_job(jt_store *store, uint32_t number) {
+  job_id id = id_of("exercise", number);
+  static const char text[3000];
+  jt_change change = { .fields = JT_SET_RESULT | JT_SET_STATUS, .status = JT_COMPLETED,
+                       .result = { text, sizeof text } };
+  if (jt_create_numbered(store, "exercise", 8, number) != JT_OK) return;
+  if (update(store, &id, &change) == JT_FULL)
+    set_status(store, &id, number % 2 ? JT_FAILED : JT_RUNNING);
+}
+
+void exercise(jt_store *store) {
+  exercise_reading(store);
+  uint64_t most = store->geometry.max_jobs;
+  uint32_t jobs = most < 100 ? (uint32_t)most : 100;
+  for (uint32_t i = 0; i < jobs + 2; i++) try_new_job(store, i);
+  for (uint32_t i = 0; i < jobs + 2; i += 2) {
+    job_id id = id_of("exercise", i);
+    erase(store, &id);
+  }
+  exercise_reading(store);
+}

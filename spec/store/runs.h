@@ -1,0 +1,24 @@
+/*
+** runs.h - how much the random tests do by default: all the numbers in one
+** place. Each goes through check_times, so JT_TEST_SCALE=10 is ten times as much.
+*/
+#ifndef RUNS_H
+#define RUNS_H
+
+enum {
+  RUNS_MODEL_TINY = 200000,       /* operations, audited each */
+  RUNS_MODEL_MEDIUM = 150000,
+  RUNS_MODEL_LARGE = 150000,
+  RUNS_HEAP_EXACT = 300000,       /* takes and gives, compared each */
+  RUNS_HEAP_CHURN = 1000000,
+  RUNS_CELLS_CHURN = 2000000,     /* a deletion and a creation each */
+  RUNS_DAMAGE_RANDOM = 3000,      /* regions damaged at random */
+  RUNS_DAMAGE_FILES = 400,        /* files damaged at random */
+  RUNS_OPEN_KILLS = 150,          /* openers killed or stopped */
+  RUNS_OPEN_CROWDS = 25,          /* crowds that open one new file */
+  RUNS_KILLS = 600,
+  RUNS_THREAD_UPDATES = 60000,    /* by each writing thread */
+  RUNS_PING_PONG = 20000          /* wake-ups between two processes */
+};
+
+#endif

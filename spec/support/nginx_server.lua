@@ -1,0 +1,186 @@
+-- Real nginx servers with a configuration of examples/openresty, each in a
+-- folder of its own, and the requests that specs send them (curl). A server is
+-- ended by its pid. Knows nginx and HTTP; what is served is the specs' concern.
+
+local process = require "process"
+local assert = require "luassert"
+local store_file = require "store_file"
+local wait_until = require "wait_until"
+
+local nginx_server = {}
+
+---@class NginxServer
+---@field pid integer of nginx's master
+---@field folder string the server's own; its name has a space
+---@field url string
+---@field private port integer
+local NginxServer = {}
+NginxServer.__index = NginxServer
+
+---@class Response
+---@field status integer
+---@field headers table<string, string> by lower-case name
+---@field body string
+
+---@type table<integer, NginxServer>
+local living = {}
+
+local function output_of(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read("*a")
+  pipe:close()
+  return (text:gsub("%s+$", ""))
+end
+
+---The project's folder, and the one that it is built into.
+nginx_server.root = output_of("pwd -P")
+nginx_server.build = os.getenv("BUILD") or nginx_server.root .. "/build"
+-- nginx is where ordinary users' PATH does not lead; Lua's paths are the specs' own; memory that
+-- nginx does not give back at its end is not ours.
+nginx_server.environment = {
+  PATH = os.getenv("PATH") .. ":/usr/sbin:/sbin",
+  LUA_PATH = false, LUA_CPATH = false, BUILD = false,
+  ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":detect_leaks=0",
+}
+
+local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
+
+-- A project in the folder: nginx.conf names its files by their place in it.
+local function lay_out(folder)
+  local root, build = nginx_server.root, nginx_server.build
+  local made = os.execute(("cd %s && mkdir -p examples/openresty build/openresty"
+    .. " && ln -s %s examples/openresty/lua && ln -s %s build/luajit"):format(
+    quoted(folder), quoted(root .. "/examples/openresty/lua"), quoted(build .. "/luajit")))
+  assert(made == true or made == 0, "the server's folder could not be made")
+end
+
+local function replaced(text, old, new)
+  local from, to = text:find(old, 1, true)
+  assert(from, "not in the configuration: " .. old)
+  return text:sub(1, from - 1) .. new .. text:sub(to + 1)
+end
+
+-- The example's own text with another port, each answer's worker, and the locations asked for.
+local function write_configuration(self, name, locations)
+  local text = store_file.read(nginx_server.root .. "/examples/openresty/" .. name)
+  text = replaced(text, "listen 127.0.0.1:8080;", ("listen 127.0.0.1:%d;"):format(self.port))
+  text = replaced(text, "server_tokens off;",
+    "server_tokens off; add_header X-Worker $pid always;\n" .. (locations or ""))
+  store_file.write(self.folder .. "/examples/openresty/nginx.conf", text)
+end
+
+---Starts nginx and waits until it answers.
+---@param name string the configuration's, in examples/openresty
+---@param options { store: string?, locations: string? }?
+---@return NginxServer
+function nginx_server.start(name, options)
+  options = options or {}
+  local folder = store_file.folder() .. "/a server"
+  assert(os.execute("mkdir " .. quoted(folder)))
+  local self = setmetatable({ folder = folder, port = process.free_port() }, NginxServer)
+  self.url = "http://127.0.0.1:" .. self.port
+  lay_out(folder)
+  write_configuration(self, name, options.locations)
+  local environment = { JOB_STORE = options.store or false }
+  for variable, value in pairs(nginx_server.environment) do environment[variable] = value end
+  -- Not killed with the specs, which would leave its workers behind, but told to end.
+  self.pid = assert(process.spawn({
+    "setpriv", "--pdeathsig", "TERM", "nginx", "-p", folder .. "/examples/openresty",
+    "-c", "nginx.conf", "-g", "daemon off;",
+    stdout = folder .. "/stdout", stderr = folder .. "/stderr", env = environment,
+  }))
+  living[self.pid] = self
+  wait_until(function()
+    if process.wait(self.pid, 0) ~= "timeout" then
+      living[self.pid] = nil
+      error("nginx ended: " .. store_file.read(folder .. "/stderr"))
+    end
+    return #self:workers() == 2 and self:request("/").status ~= 0
+  end, "nginx to answer")
+  return self
+end
+
+local function parse_headers(text)
+  local headers = {}
+  for name, value in text:gmatch("([^\r\n:]+): ([^\r\n]*)") do headers[name:lower()] = value end
+  return headers
+end
+
+---Asks for 'path', which is sent as it stands, with more arguments for curl.
+---Without an answer the status is 0.
+---@param path string
+---@param ... string
+---@return Response
+function NginxServer:request(path, ...)
+  local files = { status = os.tmpname(), headers = os.tmpname(), body = os.tmpname() }
+  local command = {
+    "curl", "--silent", "--globoff", "--max-time", "10", "--write-out", "%{http_code}",
+    "--dump-header", files.headers, "--output", files.body, "--request-target", path,
+    stdout = files.status, stderr = "/dev/null", env = { LD_PRELOAD = false },
+  }
+  for _, argument in ipairs({ ... }) do command[#command + 1] = argument end
+  command[#command + 1] = self.url
+  process.wait(assert(process.spawn(command)))
+  local headers, body = store_file.read(files.headers), store_file.read(files.body)
+  if body:sub(1, #headers) == headers then body = body:sub(#headers + 1) end -- curl --head does so
+  local status = tonumber(store_file.read(files.status))
+  for _, file in pairs(files) do os.remove(file) end
+  return { status = status, headers = parse_headers(headers), body = body }
+end
+
+---@param pid integer
+---@return integer[]
+function nginx_server.children(pid)
+  local file = assert(io.open(("/proc/%d/task/%d/children"):format(pid, pid)))
+  local pids = {}
+  for number in file:read("*a"):gmatch("%d+") do pids[#pids + 1] = tonumber(number) end
+  file:close()
+  return pids
+end
+
+---The worker processes that nginx has now.
+---@return integer[]
+function NginxServer:workers() return nginx_server.children(self.pid) end
+
+---Asks each worker, holding the other ones.
+---@return table<integer, Response> by pid
+function NginxServer:request_from_each(path, ...)
+  local responses = {}
+  local workers = self:workers()
+  for _, chosen in ipairs(workers) do
+    for _, pid in ipairs(workers) do
+      assert(process.kill(pid, pid == chosen and "CONT" or "STOP"))
+    end
+    responses[chosen] = self:request(path, ...)
+    assert.equal(tostring(chosen), responses[chosen].headers["x-worker"])
+  end
+  for _, pid in ipairs(workers) do assert(process.kill(pid, "CONT")) end
+  return responses
+end
+
+---What nginx wrote to its error log.
+---@return string
+function NginxServer:log() return store_file.read(self.folder .. "/build/openresty/error.log") end
+
+---Ends nginx and its workers.
+function NginxServer:stop()
+  living[self.pid] = nil
+  local workers = self:workers()
+  for _, pid in ipairs(workers) do process.kill(pid, "CONT") end
+  process.kill(self.pid, "TERM")
+  if process.wait(self.pid, 10) == "timeout" then
+    for _, pid in ipairs(workers) do process.kill(pid, "KILL") end
+    process.kill(self.pid, "KILL")
+    process.wait(self.pid)
+    error("nginx did not end")
+  end
+end
+
+---Ends whatever was started: for after_each.
+function nginx_server.stop_all()
+  local left = {}
+  for _, server in pairs(living) do left[#left + 1] = server end
+  for _, server in ipairs(left) do server:stop() end
+end
+
+return nginx_server

@@ -1,0 +1,189 @@
+---@meta job_tracker
+---What `require "job_tracker"` returns, for editors (LuaLS). Nothing loads this
+---file: the functions are in C.
+
+---Every function takes its arguments after a dot; after a colon it works the
+---same. Misuse raises; what can happen at run time returns nil, a message for
+---people and a code for programs.
+
+---@alias job_tracker.Status "pending" | "running" | "completed" | "failed"
+
+---@alias job_tracker.Code
+---| "not_found"           # no job of that id
+---| "invalid_transition"  # a finished job never changes its status, no job goes back to pending
+---| "full"                # no room, and nothing finished that could make it
+---| "busy"                # the lock's holder was stopped; or, read-only, the job changed under every try
+---| "readonly"            # a changing call on a tracker opened read-only
+---| "timeout"             # wait_job: the time is over
+---| "io"                  # the operating system refused
+---| "not_ready"           # another process is still making the store file
+---| "incompatible"        # a store of another layout, ABI, size or pid namespace
+---| "corrupt"             # not a store, or damaged
+---| "no_space"            # no room for the store
+---| "in_use"              # configure: another size for a store in use
+
+---A value that JSON has: null (job_tracker.null), a boolean, a finite number, a
+---string of UTF-8, a table with the keys 1 to n (an array) or with strings as
+---keys (an object; so is an empty table). Up to 100 levels.
+---@alias job_tracker.Json lightuserdata | boolean | number | string | table
+
+---@class job_tracker.Fields
+---@field status? job_tracker.Status pending -> running -> completed | failed; completed sets progress to 1
+---@field progress? number from 0 to 1
+---@field current_step? string up to 4,096 bytes
+---@field result? job_tracker.Json null clears it
+---@field error? string | lightuserdata any bytes; null clears it
+---@field meta? job_tracker.Json null clears it
+
+---@class job_tracker.ListOptions
+---@field status? job_tracker.Status
+---@field task_type? string
+---@field limit? integer 1 or more; default: all
+
+---@class job_tracker.WaitOptions
+---@field timeout? number seconds; default: for ever
+---@field after? integer wait for a version greater than this, not for the end
+
+---@class job_tracker.ConfigureOptions
+---@field retention? number seconds a finished job is kept; math.huge: until its room is needed
+---@field size? integer | string bytes, or "64M", "64MiB", "1G"
+---@field max_jobs? integer
+
+---@class job_tracker.OpenOptions : job_tracker.ConfigureOptions
+---@field mode? string permission bits of a new file; default "0600"
+---@field readonly? boolean
+
+---@class job_tracker.Stats
+---@field pending integer
+---@field running integer
+---@field completed integer
+---@field failed integer
+---@field jobs_used integer
+---@field jobs_available integer
+---@field bytes_used integer
+---@field bytes_available integer
+---@field evictions integer finished jobs removed to make room
+---@field recoveries integer writers that died in the middle of a change
+---@field damaged integer jobs dropped because their bytes were damaged
+---@field version integer larger after every change of any job
+
+---A job at one instant, read-only. `==` compares task_id and version.
+---@class job_tracker.JobStatus
+---@field PENDING "pending" only in the exported table, like the next three
+---@field RUNNING "running"
+---@field COMPLETED "completed"
+---@field FAILED "failed"
+---@field task_id string
+---@field task_type string
+---@field status job_tracker.Status
+---@field progress number from 0 to 1
+---@field current_step string
+---@field result? job_tracker.Json decoded anew at each access: keep it in a local
+---@field error? string
+---@field meta? job_tracker.Json decoded anew at each access
+---@field created_at string like "2026-11-23T17:42:36.123456Z", as are the other times
+---@field updated_at string
+---@field started_at? string
+---@field finished_at? string
+---@field version integer
+local JobStatus = {}
+
+---The fields in a plain table; absent ones are left out, or hold `null`.
+---@param null? any
+---@return table
+function JobStatus:to_dict(null) end
+
+---All fields as one JSON object in a fixed order, absent ones null.
+---@return string
+function JobStatus:to_json() end
+
+---@class job_tracker.JobTracker
+local JobTracker = {}
+
+---Creates a pending job.
+---@param task_type string 1 to 64 characters of A-Z a-z 0-9 . _ ~ -
+---@return string? task_id the task_type, "_" and 8 hexadecimal digits
+---@return string? message
+---@return job_tracker.Code? code "full", "busy", "readonly"
+function JobTracker.create_job(task_type) end
+
+---Applies all the fields at one instant, or none.
+---@param task_id string
+---@param fields job_tracker.Fields
+---@return true? ok
+---@return string? message
+---@return job_tracker.Code? code "not_found", "invalid_transition", "full", "busy", "readonly"
+function JobTracker.update_job(task_id, fields) end
+
+---nil alone: there is no such job.
+---@param task_id string
+---@return job_tracker.JobStatus? job
+---@return string? message
+---@return job_tracker.Code? code "busy", "corrupt"
+function JobTracker.get_job(task_id) end
+
+---@param task_id string
+---@return true? ok
+---@return string? message
+---@return job_tracker.Code? code "not_found", "busy", "readonly"
+function JobTracker.delete_job(task_id) end
+
+---@return integer? removed
+---@return string? message
+---@return job_tracker.Code? code "busy", "readonly"
+function JobTracker.clear_jobs() end
+
+---The jobs, newest first.
+---@param options? job_tracker.ListOptions
+---@return job_tracker.JobStatus[]? jobs
+---@return string? message
+---@return job_tracker.Code? code "busy", "corrupt"
+function JobTracker.list_jobs(options) end
+
+---Blocks until the job is completed or failed or, with `after`, until its version
+---is greater. Not for code that runs in nginx.
+---@param task_id string
+---@param options? job_tracker.WaitOptions
+---@return job_tracker.JobStatus? job
+---@return string? message
+---@return job_tracker.Code? code "timeout", "not_found", "busy", "corrupt"
+function JobTracker.wait_job(task_id, options) end
+
+---The job as JSON text, without making an object; nil alone: there is no such job.
+---@param task_id string
+---@return string? json
+---@return integer | string | nil version or message
+---@return job_tracker.Code? code "busy", "corrupt"
+function JobTracker.get_json(task_id) end
+
+---@return job_tracker.Stats
+function JobTracker.stats() end
+
+---Opens the store file, or makes it. In Lua 5.4 the tracker can be kept in a
+---variable that closes it: `local tracker <close> = JobTracker.open(path)`.
+---@param path string
+---@param options? job_tracker.OpenOptions
+---@return job_tracker.JobTracker? tracker
+---@return string? message
+---@return job_tracker.Code? code "io", "not_ready", "incompatible", "corrupt", "no_space"
+function JobTracker.open(path, options) end
+
+---Sets the in-memory store's options, before its first use; retention at any
+---time, also of an opened tracker.
+---@param options job_tracker.ConfigureOptions
+---@return true? ok
+---@return string? message
+---@return job_tracker.Code? code "in_use", "readonly", "no_space", "incompatible"
+function JobTracker.configure(options) end
+
+---Closes an opened tracker: every later call raises "closed tracker".
+function JobTracker.close() end
+
+---@class job_tracker
+---@field JobTracker job_tracker.JobTracker of the in-memory store
+---@field JobStatus job_tracker.JobStatus its methods, and the names of the statuses
+---@field null lightuserdata NULL, equal to cjson.null and ngx.null
+---@field _VERSION string
+local job_tracker = { JobTracker = JobTracker, JobStatus = JobStatus }
+
+return job_tracker

@@ -1,0 +1,140 @@
+/*
+** json_text.c - see json_text.h. What most texts and numbers are is written
+** here, in a loop; the rest is left to jansson, which is right about escapes
+** and about locales whose decimal point is a comma.
+*/
+#include "json_text.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "utf8.h"
+
+/* ---------------------------------------------------------------- strings */
+
+/* The most bytes that this byte takes in a JSON string; plain bytes take one.
+   A stray byte above 7F becomes U+FFFD, which is three. */
+static unsigned width(unsigned char byte) {
+  if (byte < 0x20) return 6;                    /* \u0000 */
+  if (byte == '"' || byte == '\\') return 2;
+  return byte < 0x80 ? 1 : 3;
+}
+
+size_t jt_json_string_bound(const char *bytes, size_t length) {
+  size_t bound = 2;
+  for (size_t i = 0; i < length; i++)
+    bound += width((unsigned char)bytes[i]);
+  return bound;
+}
+
+/* Copies the plain start of the text and returns its length. */
+static size_t copy_plain(const char *bytes, size_t length, char *out) {
+  size_t i;
+  for (i = 0; i < length && width((unsigned char)bytes[i]) == 1; i++)
+    out[i] = bytes[i];
+  return i;
+}
+
+static size_t dump(json_t *json, size_t flags, char *out, size_t room) {
+  size_t length = json == NULL ? 0
+                : json_dumpb(json, out, room, flags | JSON_ENCODE_ANY);
+  return length <= room ? length : 0;
+}
+
+static size_t write_valid(const char *bytes, size_t length, char *out,
+                          size_t room) {
+  json_t *json = json_stringn_nocheck(bytes, length);
+  size_t written = dump(json, 0, out, room);
+  json_decref(json);
+  return written;
+}
+
+static size_t write_repaired(const char *bytes, size_t length, char *out,
+                             size_t room) {
+  char *valid = malloc(JT_UTF8_REPAIRED(length));
+  size_t written = valid == NULL ? 0
+    : write_valid(valid, jt_utf8_repair(bytes, length, valid), out, room);
+  free(valid);
+  return written;
+}
+
+size_t jt_json_string(const char *bytes, size_t length, char *out) {
+  if (copy_plain(bytes, length, out + 1) == length) {
+    out[0] = out[length + 1] = '"';
+    return length + 2;
+  }
+  size_t room = jt_json_string_bound(bytes, length);
+  if (jt_utf8_check(bytes, length) == length)
+    return write_valid(bytes, length, out, room);
+  return write_repaired(bytes, length, out, room);
+}
+
+/* ---------------------------------------------------------------- numbers */
+
+size_t jt_json_unsigned(uint64_t value, char *out) {
+  char digits[JT_JSON_INTEGER_MAX];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = (char)('0' + value % 10);
+    value /= 10;
+  } while (value != 0);
+  memcpy(out, digits + at, sizeof digits - at);
+  return sizeof digits - at;
+}
+
+size_t jt_json_integer(int64_t value, char *out) {
+  if (value >= 0) return jt_json_unsigned((uint64_t)value, out);
+  out[0] = '-';
+  return 1 + jt_json_unsigned(UINT64_C(0) - (uint64_t)value, out + 1);
+}
+
+/* 'value' as millionths, if it is a number of them that a double holds; or -1.
+   Both dividing by 10^6 and reading a decimal round correctly, so a quotient
+   that is 'value' means that the decimal reads back as 'value'. */
+static int64_t as_millionths(double value) {
+  if (!(value < 1e9)) return -1;
+  int64_t millionths = (int64_t)(value * 1e6 + 0.5);
+  return (double)millionths / 1e6 == value ? millionths : -1;
+}
+
+static size_t write_millionths(int64_t millionths, char *out) {
+  size_t at = jt_json_unsigned((uint64_t)millionths / 1000000, out);
+  int64_t rest = millionths % 1000000;
+  out[at++] = '.';
+  do {
+    rest *= 10;
+    out[at++] = (char)('0' + rest / 1000000);
+    rest %= 1000000;
+  } while (rest != 0);
+  return at;
+}
+
+static bool reads_back(const char *text, size_t length, double value) {
+  json_t *json = json_loadb(text, length, JSON_DECODE_ANY, NULL);
+  bool same = json != NULL && json_number_value(json) == value;
+  json_decref(json);
+  return same;
+}
+
+/* 17 digits always read back. */
+static size_t write_digits(double value, char *out) {
+  json_t *json = json_real(value);
+  size_t length = 0;
+  for (size_t digits = 15; digits <= 17; digits++) {
+    length = dump(json, JSON_REAL_PRECISION(digits), out, JT_JSON_REAL_MAX);
+    if (length == 0 || reads_back(out, length, value)) break;
+  }
+  json_decref(json);
+  return length;
+}
+
+size_t jt_json_real(double value, char *out) {
+  int64_t millionths = as_millionths(fabs(value));
+  if (millionths < 0) return write_digits(value, out);
+  size_t sign = signbit(value) ? 1 : 0;
+  if (sign != 0) out[0] = '-';
+  return sign + write_millionths(millionths, out + sign);
+}

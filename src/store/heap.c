@@ -1,0 +1,166 @@
+/*
+** heap.c - next fit over the bitmap.
+**
+** Positions here count from the start of the heap: bit p of the bitmap is unit
+** first_unit + p. A run is looked for
+**   1. near the hint: the word freed or taken last, so that an update reuses
+**      the place its forerunner left, still in the cache;
+**   2. in all that was ever used, if an eighth of it is free;
+**   3. above the mark, on memory never touched before;
+**   4. anywhere, however little is free, and across the mark.
+** So resident memory stays near what is live, and a search is long only when
+** it is likely to find, or when the heap is full. A sweep (2) that found
+** nothing is not repeated for so long a run until an eighth has been freed.
+**
+** The counters lie in the region, so a search clamps them before it uses them.
+*/
+#include "heap.h"
+
+#define NEAR 1024u                /* positions, 16 words of the bitmap */
+#define NOWHERE UINT32_MAX
+
+static uint32_t counter(const jt_word *word, uint64_t limit) {
+  uint64_t value = jt_word_load(word);
+  return (uint32_t)(value < limit ? value : limit);
+}
+
+static void add(jt_word *word, uint64_t value) {
+  jt_word_store(word, jt_word_load(word) + value);
+}
+
+/* The first run of 'units' clear bits in [from, to), or NOWHERE. */
+static uint32_t find_run(const jt_store *store, uint32_t from, uint32_t to,
+                         uint32_t units) {
+  uint32_t start = from, at = from;
+  while (at < to) {
+    uint64_t bits = store->bitmap[at / 64] >> (at % 64);
+    uint32_t left = 64 - at % 64;
+    uint32_t clear = bits != 0 ? (uint32_t)__builtin_ctzll(bits) : left;
+    if (at + clear - start >= units)
+      return start + units <= to ? start : NOWHERE;
+    at += clear;
+    if (clear == left) continue;
+    uint64_t rest = ~(bits >> clear);
+    uint32_t set = rest != 0 ? (uint32_t)__builtin_ctzll(rest) : 64;
+    at += set;
+    start = at;
+  }
+  return NOWHERE;
+}
+
+/* The bits of the run [at, end) in the word of 'at'; *next: where the run goes
+   on, in another word. */
+static uint64_t run_mask(uint32_t at, uint32_t end, uint32_t *next) {
+  uint32_t first = at % 64, bits = 64 - first;
+  if (bits > end - at) bits = end - at;
+  *next = at + bits;
+  return (UINT64_MAX >> (64 - bits)) << first;
+}
+
+static void set_run(jt_store *store, uint32_t at, uint32_t units) {
+  for (uint32_t end = at + units, next; at < end; at = next) {
+    uint64_t mask = run_mask(at, end, &next);
+    store->bitmap[at / 64] |= mask;
+  }
+}
+
+static void clear_run(jt_store *store, uint32_t at, uint32_t units) {
+  for (uint32_t end = at + units, next; at < end; at = next) {
+    uint64_t mask = run_mask(at, end, &next);
+    store->bitmap[at / 64] &= ~mask;
+  }
+}
+
+static bool run_is_clear(const jt_store *store, uint32_t at, uint32_t units) {
+  for (uint32_t end = at + units, next; at < end; at = next) {
+    uint64_t mask = run_mask(at, end, &next);
+    if (store->bitmap[at / 64] & mask) return false;
+  }
+  return true;
+}
+
+/* All below the mark, in a circle from the hint. */
+static uint32_t sweep(jt_store *store, uint32_t hint, uint32_t mark,
+                      uint32_t units) {
+  uint32_t at = find_run(store, hint, mark, units);
+  if (at == NOWHERE) at = find_run(store, 0, mark, units);
+  if (at == NOWHERE) {
+    jt_word_store(&store->header->heap_barren, units);
+    jt_word_store(&store->header->heap_freed, 0);
+  }
+  return at;
+}
+
+static bool sweep_is_likely(const jt_header *header, uint32_t mark, uint32_t units) {
+  uint64_t used = jt_word_load(&header->units_used);
+  bool enough = used < mark && mark - used >= mark / 8 && mark - used >= units;
+  uint64_t barren = jt_word_load(&header->heap_barren);
+  bool failed_before = barren != 0 && units >= barren &&
+                       jt_word_load(&header->heap_freed) < mark / 8;
+  return enough && !failed_before;
+}
+
+static uint32_t find(jt_store *store, uint32_t units) {
+  jt_header *header = store->header;
+  uint32_t total = (uint32_t)jt_heap_units(store);
+  uint32_t mark = counter(&header->heap_mark, total);
+  uint32_t hint = counter(&header->heap_hint, mark) / 64 * 64;
+  uint32_t near = mark - hint > NEAR ? hint + NEAR : mark;
+  uint32_t at = find_run(store, hint, near, units);
+  if (at == NOWHERE && sweep_is_likely(header, mark, units))
+    at = sweep(store, hint, mark, units);
+  if (at == NOWHERE && units <= total - mark) at = mark;
+  if (at == NOWHERE) at = find_run(store, 0, total, units);
+  return at;
+}
+
+static void raise_mark(jt_header *header, uint32_t end) {
+  if (end > jt_word_load(&header->heap_mark)) jt_word_store(&header->heap_mark, end);
+}
+
+uint32_t jt_heap_take(jt_store *store, uint32_t units) {
+  jt_header *header = store->header;
+  uint32_t at = find(store, units);
+  if (at == NOWHERE) return 0;
+  uint32_t end = at + units;
+  set_run(store, at, units);
+  add(&header->units_used, units);
+  raise_mark(header, end);
+  jt_word_store(&header->heap_hint, end - 1);
+  return store->geometry.first_unit + at;
+}
+
+void jt_heap_give(jt_store *store, uint32_t unit, uint32_t units) {
+  jt_header *header = store->header;
+  uint32_t at = unit - store->geometry.first_unit;
+  clear_run(store, at, units);
+  add(&header->units_used, (uint64_t)0 - units);
+  add(&header->heap_freed, units);
+  jt_word_store(&header->heap_hint, at);
+}
+
+void jt_heap_suppose(jt_store *store, uint32_t unit, uint32_t units, bool taken) {
+  uint32_t at = unit - store->geometry.first_unit;
+  if (taken) set_run(store, at, units);
+  else clear_run(store, at, units);
+}
+
+void jt_heap_reset(jt_store *store) {
+  jt_header *header = store->header;
+  memset(store->bitmap, 0, (size_t)((jt_heap_units(store) + 63) / 64 * 8));
+  jt_word_store(&header->units_used, 0);
+  jt_word_store(&header->heap_mark, 0);
+  jt_word_store(&header->heap_hint, 0);
+  jt_word_store(&header->heap_barren, 0);
+  jt_word_store(&header->heap_freed, 0);
+}
+
+bool jt_heap_claim(jt_store *store, uint32_t unit, uint32_t units) {
+  jt_header *header = store->header;
+  uint32_t at = unit - store->geometry.first_unit;
+  if (!run_is_clear(store, at, units)) return false;
+  set_run(store, at, units);
+  add(&header->units_used, units);
+  raise_mark(header, at + units);
+  return true;
+}

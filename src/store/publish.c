@@ -1,0 +1,73 @@
+/*
+** publish.c - filling, committing, counting.
+**
+** The order within is what readers without a lock rely on, and what a kill at
+** any instruction leaves whole:
+**
+**   1. A release fence, before anything is written into free units. They may
+**      have belonged to a job that changed a moment ago, and a reader may be
+**      copying them still. If it sees any word of ours, then the fence and its
+**      own acquire fence (read.c) make sure that it sees that job's cell
+**      changed too, and throws the copy away.
+**   2. The words, relaxed.
+**   3. The cell, release: the commit.
+**   4. The store's version, release, for those who poll it; then the counters
+**      and the bitmap, which recovery can rebuild.
+*/
+#include "publish.h"
+
+#include "cells.h"
+#include "heap.h"
+
+static void add(jt_word *word, uint64_t value) {
+  jt_word_store(word, jt_word_load(word) + value);
+}
+
+static void count(jt_header *header, const jt_record *record, uint64_t sign) {
+  add(&header->by_status[record->status], sign);
+  if (!jt_status_finished(record->status))
+    add(&header->units_pinned, sign * jt_record_all_units(record));
+}
+
+/* Release: whoever polls the counter and sees it sees the cells before it. Pairs
+   with jt_store_version. */
+static void store_version(jt_header *header, uint64_t version) {
+  atomic_store_explicit(&header->version, version, memory_order_release);
+}
+
+uint64_t jt_next_version(const jt_store *store) {
+  return jt_word_load(&store->header->version) + 1;
+}
+
+/* Pairs with the acquire fence in read.c's unchanged(). */
+static void before_filling(void) {
+  atomic_thread_fence(memory_order_release);
+}
+
+jt_blob jt_blob_write(jt_store *store, uint32_t unit, jt_text text) {
+  before_filling();
+  jt_words_write(jt_unit_words(store, unit), text.bytes, text.length);
+  return (jt_blob){ unit, text.length, jt_hash(text.bytes, text.length) };
+}
+
+void jt_publish(jt_store *store, uint32_t at, uint64_t tagged, uint32_t unit,
+                const jt_record *record, const jt_record *old) {
+  jt_header *header = store->header;
+  uint64_t words[JT_RECORD_WORDS];
+  size_t size = jt_record_encode(record, words);
+  before_filling();
+  jt_words_write(jt_unit_words(store, unit), words, size * 8);
+  jt_cell_publish(store, at, jt_cell_make(tagged, record->version, unit));
+  store_version(header, record->version);
+  if (old != NULL) count(header, old, (uint64_t)-1);
+  count(header, record, 1);
+}
+
+void jt_remove(jt_store *store, uint32_t at, uint32_t unit, const jt_record *record) {
+  jt_run runs[JT_RUNS];
+  int held = jt_record_runs(record, unit, runs);
+  jt_cells_remove(store, at);
+  store_version(store->header, jt_next_version(store));
+  for (int i = 0; i < held; i++) jt_heap_give(store, runs[i].unit, runs[i].units);
+  count(store->header, record, (uint64_t)-1);
+}

@@ -1,0 +1,198 @@
+/*
+** record.c - encoding and decoding of records; the picture is in record.h.
+*/
+#include "record.h"
+
+_Static_assert(offsetof(jt_record, progress) == offsetof(jt_record, sequence) + 5 * 8,
+               "six members of a record are copied as words 3 to 8");
+
+static uint64_t shape_pack(const jt_record *record, unsigned blobs) {
+  return (uint64_t)record->status | (uint64_t)blobs << 8 |
+         (uint64_t)record->id.length << 16 | (uint64_t)record->step.length << 32;
+}
+
+static inline uint32_t words_for(size_t bytes) {
+  return (uint32_t)(jt_padded(bytes) / 8);
+}
+
+/* Compilers call a function for the general case, and this is in every path. */
+static inline uint32_t count_blobs(uint32_t blobs) {
+  return (blobs & 1) + (blobs >> 1 & 1) + (blobs >> 2 & 1);
+}
+
+static inline bool shape_read(uint64_t packed, jt_shape *out) {
+  out->status = packed & 0xff;
+  out->blobs = packed >> 8 & 0xff;
+  out->id_length = packed >> 16 & 0xffff;
+  out->step_length = packed >> 32 & 0xffff;
+  if (packed >> 48 != 0 || out->status >= JT_STATUSES || out->blobs >> JT_BLOBS ||
+      out->id_length < 10 || out->id_length > JT_ID_MAX ||
+      out->step_length > JT_STEP_MAX)
+    return false;
+  out->id_at = JT_RECORD_FIXED + 2 * count_blobs(out->blobs);
+  out->step_at = out->id_at + words_for(out->id_length);
+  out->words = out->step_at + words_for(out->step_length);
+  return true;
+}
+
+static inline bool run_inside(const jt_store *store, uint32_t unit, const jt_shape *s) {
+  return jt_run_inside(&store->geometry, unit, jt_units_for(s->words * 8));
+}
+
+/* The shape of the record at 'unit', if there can be one. */
+static inline bool shape_at(const jt_store *store, uint32_t unit, jt_shape *out) {
+  return jt_run_inside(&store->geometry, unit, 2) &&
+         shape_read(jt_word_load(jt_unit_words(store, unit) + 2), out) &&
+         run_inside(store, unit, out);
+}
+
+static inline unsigned blobs_of(const jt_record *record) {
+  unsigned blobs = 0;
+  for (int i = 0; i < JT_BLOBS; i++)
+    if (record->blob[i].unit != 0) blobs |= 1u << i;
+  return blobs;
+}
+
+void jt_record_measure(jt_record *record) {
+  uint32_t words = JT_RECORD_FIXED + 2 * count_blobs(blobs_of(record)) +
+                   words_for(record->id.length) + words_for(record->step.length);
+  record->units = jt_units_for((uint64_t)words * 8);
+}
+
+int jt_record_runs(const jt_record *record, uint32_t unit, jt_run runs[JT_RUNS]) {
+  int count = 0;
+  runs[count++] = (jt_run){ unit, record->units };
+  for (int i = 0; i < JT_BLOBS; i++) {
+    const jt_blob *blob = &record->blob[i];
+    if (blob->unit == 0) continue;
+    runs[count++] = (jt_run){ blob->unit, jt_units_for(blob->length) };
+  }
+  return count;
+}
+
+uint64_t jt_record_all_units(const jt_record *record) {
+  uint64_t units = record->units;
+  for (int i = 0; i < JT_BLOBS; i++)
+    if (record->blob[i].unit != 0) units += jt_units_for(record->blob[i].length);
+  return units;
+}
+
+static uint64_t *put_text(uint64_t *at, jt_text text) {
+  size_t words = words_for(text.length);
+  if (words == 0) return at;
+  at[words - 1] = 0;
+  memcpy(at, text.bytes, text.length);
+  return at + words;
+}
+
+size_t jt_record_encode(const jt_record *record, uint64_t out[JT_RECORD_WORDS]) {
+  uint64_t *at = out;
+  unsigned blobs = blobs_of(record);
+  at[1] = record->version;
+  at[2] = shape_pack(record, blobs);
+  memcpy(&at[3], &record->sequence, 6 * 8);
+  at += JT_RECORD_FIXED;
+  for (int i = 0; i < JT_BLOBS; i++) {
+    if (!(blobs & 1u << i)) continue;
+    *at++ = (uint64_t)record->blob[i].unit << JT_LENGTH_BITS | record->blob[i].length;
+    *at++ = record->blob[i].checksum;
+  }
+  at = put_text(at, record->id);
+  at = put_text(at, record->step);
+  size_t words = (size_t)(at - out);
+  out[0] = jt_hash(out + 1, (words - 1) * 8);
+  return words;
+}
+
+bool jt_record_copy(const jt_store *store, uint32_t unit, jt_record_words *out) {
+  const jt_word *from = jt_unit_words(store, unit);
+  jt_shape *s = &out->shape;
+  if (!jt_run_inside(&store->geometry, unit, 2)) return false;
+#pragma GCC unroll 9
+  for (size_t i = 0; i < JT_RECORD_FIXED; i++) out->word[i] = jt_word_load(from + i);
+  if (!shape_read(out->word[2], s) || !run_inside(store, unit, s)) return false;
+  for (size_t i = JT_RECORD_FIXED; i < s->words; i++)
+    out->word[i] = jt_word_load(from + i);
+  return true;
+}
+
+bool jt_record_intact(const jt_record_words *words) {
+  return words->word[0] == jt_hash(words->word + 1, (words->shape.words - 1) * 8);
+}
+
+/* The blobs that are there, from their pairs of words. */
+static void read_blobs(uint32_t blobs, const uint64_t *pair, jt_blob blob[JT_BLOBS]) {
+  for (int i = 0; i < JT_BLOBS; i++) {
+    blob[i].unit = 0;
+    if (!(blobs & 1u << i)) continue;
+    blob[i].unit = (uint32_t)(pair[0] >> JT_LENGTH_BITS);
+    blob[i].length = pair[0] & ((UINT64_C(1) << JT_LENGTH_BITS) - 1);
+    blob[i].checksum = pair[1];
+    pair += 2;
+  }
+}
+
+/* Each inside the heap; and together they cannot be longer than the store, for
+   then they would overlap. */
+static bool blobs_valid(const jt_store *store, uint32_t blobs, const uint64_t *pair) {
+  uint64_t total = 0;
+  for (; blobs != 0; blobs &= blobs - 1, pair += 2) {
+    uint64_t unit = pair[0] >> JT_LENGTH_BITS;
+    uint64_t length = pair[0] & ((UINT64_C(1) << JT_LENGTH_BITS) - 1);
+    total += length;
+    if (total > store->geometry.size ||
+        !jt_run_inside(&store->geometry, unit, jt_units_for(length)))
+      return false;
+  }
+  return true;
+}
+
+void jt_words_blobs(const jt_record_words *words, jt_blob blob[JT_BLOBS]) {
+  read_blobs(words->shape.blobs, words->word + JT_RECORD_FIXED, blob);
+}
+
+bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record) {
+  const jt_word *from = jt_unit_words(store, unit);
+  jt_shape s;
+  if (!shape_at(store, unit, &s)) return false;
+  record->version = jt_word_load(from + JT_RECORD_VERSION);
+  record->finished_at = (int64_t)jt_word_load(from + 7);
+  record->status = (jt_status)s.status;
+  record->units = jt_units_for((uint64_t)s.words * 8);
+  for (int i = 0; i < JT_BLOBS; i++) record->blob[i].unit = 0;
+  if (s.blobs == 0) return true;
+  uint64_t pairs[2 * JT_BLOBS];
+  jt_words_read(pairs, from + JT_RECORD_FIXED, count_blobs(s.blobs) * 16);
+  read_blobs(s.blobs, pairs, record->blob);
+  return blobs_valid(store, s.blobs, pairs);
+}
+
+bool jt_record_valid(const jt_store *store, const jt_record_words *words) {
+  const uint64_t *at = words->word;
+  const jt_shape *s = &words->shape;
+  double progress;
+  memcpy(&progress, &at[8], 8);
+  return at[1] < JT_VERSION_LIMIT && at[3] <= at[1] && at[4] < JT_TIME_LIMIT &&
+         at[5] < JT_TIME_LIMIT && at[6] < JT_TIME_LIMIT && at[7] < JT_TIME_LIMIT &&
+         progress >= 0 && progress <= 1 &&
+         (s->blobs == 0 || blobs_valid(store, s->blobs, at + JT_RECORD_FIXED));
+}
+
+void jt_record_decode(const jt_record_words *words, jt_record *record) {
+  record->version = words->word[1];
+  memcpy(&record->sequence, &words->word[3], 6 * 8);
+  record->status = jt_words_status(words);
+  record->units = jt_units_for((uint64_t)words->shape.words * 8);
+  record->id = jt_words_id(words);
+  record->step = jt_words_step(words);
+  jt_words_blobs(words, record->blob);
+}
+
+bool jt_record_is(const jt_store *store, uint32_t unit, jt_text id) {
+  const jt_word *from = jt_unit_words(store, unit);
+  char found[(JT_ID_MAX + 7) / 8 * 8];
+  jt_shape s;
+  if (!shape_at(store, unit, &s) || s.id_length != id.length) return false;
+  jt_words_read(found, from + s.id_at, id.length);
+  return memcmp(found, id.bytes, id.length) == 0;
+}

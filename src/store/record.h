@@ -1,0 +1,170 @@
+/*
+** record.h - a job as bytes in the heap, and back. Knows neither cells nor
+** lock.
+**
+** A record is a run of words, written once and never changed:
+**
+**   0  checksum    of all the words after it
+**   1  version     the store's counter when this record was published
+**   2  shape       status:8 | blobs:8 | id:16 | step:16 | 0:16
+**   3  sequence    the store's counter when the job was created
+**   4  created_at  5  updated_at  6  started_at  7  finished_at
+**   8  progress    the bits of a double
+**   9  a pair of words for each blob that 'blobs' has a bit for, in the order
+**      result, error, meta:  unit:28 | length:36,  checksum of its bytes
+**   -  the id, padded with zeros to whole words
+**   -  the step, likewise
+**
+** A job without blobs and with short texts takes two units, 128 bytes: the
+** first cache line tells all that listing, eviction and recovery ask for.
+*/
+#ifndef JT_RECORD_H
+#define JT_RECORD_H
+
+#include "layout.h"
+
+enum {
+  JT_BLOBS = 3,
+  JT_RECORD_VERSION = 1,          /* the index of that word */
+  JT_RECORD_FIXED = 9,            /* words before the blobs */
+  JT_RECORD_WORDS = JT_RECORD_FIXED + 2 * JT_BLOBS +
+                    (JT_ID_MAX + 7) / 8 + (JT_STEP_MAX + 7) / 8
+};
+
+#define JT_LENGTH_BITS 36
+#define JT_RECORD_LEAST_UNITS 2u  /* no record takes less */
+
+/*
+** Below it a Lua number holds a version exactly; and 10000-01-01 has no ISO 8601
+** form of four digits. A larger one is damage. Recovery refuses what comes
+** within half of the one and a century of the other, so that the store can go on
+** counting from what it has let in.
+*/
+#define JT_VERSION_LIMIT (UINT64_C(1) << 53)
+#define JT_TIME_LIMIT UINT64_C(253402300800000000)  /* so a negative time is late */
+#define JT_VERSION_SAFE (JT_VERSION_LIMIT / 2)
+#define JT_TIME_SAFE ((int64_t)JT_TIME_LIMIT - INT64_C(100) * 31557600 * 1000000)
+
+typedef struct jt_blob {
+  uint32_t unit;                  /* 0: absent */
+  uint64_t length;
+  uint64_t checksum;
+} jt_blob;
+
+/* Begins as jt_job does, and from 'sequence' on as words 3 to 8 do. */
+typedef struct jt_record {
+  uint64_t version, sequence;
+  int64_t created_at, updated_at, started_at, finished_at;
+  double progress;
+  jt_status status;
+  uint32_t units;                 /* of its own run; jt_record_measure sets it */
+  jt_blob blob[JT_BLOBS];         /* result, error, meta */
+  jt_text id, step;               /* somewhere else: in the words it was read
+                                     from, or the caller's */
+} jt_record;
+
+/* What word 2 says, checked. */
+typedef struct jt_shape {
+  uint32_t status, blobs;
+  uint32_t id_length, step_length;
+  uint32_t id_at, step_at, words; /* indices, and the size, in words */
+} jt_shape;
+
+/* A private copy of a record's words. */
+typedef struct jt_record_words {
+  jt_shape shape;
+  uint64_t word[JT_RECORD_WORDS];
+} jt_record_words;
+
+/* Sets record->units to what its fields take, written as they are. */
+void jt_record_measure(jt_record *record);
+
+/* Writes its words; returns how many. */
+size_t jt_record_encode(const jt_record *record, uint64_t out[JT_RECORD_WORDS]);
+
+/*
+** Copies the record at 'unit' out of the region, relaxed: the caller finds out
+** whether it was whole. False: what is there cannot be a record, or not one
+** inside the heap; either it changed meanwhile or the store is damaged.
+*/
+bool jt_record_copy(const jt_store *store, uint32_t unit, jt_record_words *out);
+
+/*
+** Whether the private copy is a record: every value in its range, every run
+** inside the heap. Nothing is followed.
+*/
+bool jt_record_valid(const jt_store *store, const jt_record_words *words);
+
+/* Reads a valid copy. record->id and ->step point into 'words'. */
+void jt_record_decode(const jt_record_words *words, jt_record *record);
+
+/* Of a valid copy: single values, its texts, its blobs (absent ones: unit 0). */
+static inline uint64_t jt_words_version(const jt_record_words *words) {
+  return words->word[JT_RECORD_VERSION];
+}
+
+static inline uint64_t jt_words_sequence(const jt_record_words *words) {
+  return words->word[3];
+}
+
+static inline int64_t jt_words_finished_at(const jt_record_words *words) {
+  return (int64_t)words->word[7];
+}
+
+static inline jt_status jt_words_status(const jt_record_words *words) {
+  return (jt_status)words->shape.status;
+}
+
+static inline jt_text jt_words_id(const jt_record_words *words) {
+  const jt_shape *s = &words->shape;
+  return (jt_text){ (const char *)(words->word + s->id_at), s->id_length };
+}
+
+static inline jt_text jt_words_step(const jt_record_words *words) {
+  const jt_shape *s = &words->shape;
+  return (jt_text){ (const char *)(words->word + s->step_at), s->step_length };
+}
+
+void jt_words_blobs(const jt_record_words *words, jt_blob blob[JT_BLOBS]);
+
+/*
+** Asks the memory for the first lines of a record that will be read. Two are
+** most records whole; one is all that jt_record_glance looks at. Always inline:
+** gcc 12 takes a function that only prefetches for one without effect, and
+** drops the call.
+*/
+__attribute__((always_inline))
+static inline void jt_record_prefetch(const jt_store *store, uint32_t unit,
+                                      uint32_t lines) {
+  if (!jt_run_inside(&store->geometry, unit, lines)) return;
+  __builtin_prefetch(jt_unit_words(store, unit));
+  if (lines > 1) __builtin_prefetch(jt_unit_words(store, unit + 1));
+}
+
+/*
+** Reads what the first cache line tells of a job's state and room, and the
+** blobs' places: version, status, finished_at, units and blob. The rest of
+** *record is left as it was. Under the lock. False: not a record inside the heap.
+*/
+bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record);
+
+/* Whether the record's own checksum holds. */
+bool jt_record_intact(const jt_record_words *words);
+
+/* Whether the record at 'unit' is of that id. Under the lock. */
+bool jt_record_is(const jt_store *store, uint32_t unit, jt_text id);
+
+/* The units of its run and its blobs together. */
+uint64_t jt_record_all_units(const jt_record *record);
+
+/* All that a record at 'unit' occupies. Returns how many runs: itself first,
+   then its blobs. */
+typedef struct jt_run {
+  uint32_t unit, units;
+} jt_run;
+
+enum { JT_RUNS = 1 + JT_BLOBS };
+
+int jt_record_runs(const jt_record *record, uint32_t unit, jt_run runs[JT_RUNS]);
+
+#endif

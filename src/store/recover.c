@@ -1,0 +1,145 @@
+/*
+** recover.c - the pass of recovery, used three times: after a killed writer, at
+** the first opening of a file, and so after a reboot.
+**
+** The cells are the truth. What else the header and the bitmap say follows
+** from them, so there is nothing to undo and nothing to replay: forget it all,
+** and count again. Even a torn header does no harm.
+*/
+#include "recover.h"
+
+#include "cells.h"
+#include "heap.h"
+
+#define AHEAD 16                  /* cells between prefetching and reading */
+#define STEPS_PER_CELL 64
+
+typedef struct tally {
+  uint64_t by_status[JT_STATUSES];
+  uint64_t pinned, version;
+  uint64_t dropped;
+  uint64_t bytes;                 /* of blobs that may yet be looked through */
+  uint64_t steps;                 /* along probe paths, that may yet be made */
+  uint32_t longest_search;
+} tally;
+
+__attribute__((always_inline))
+static inline void prefetch(const jt_store *store, uint32_t at) {
+  if (at >= store->geometry.cells) return;
+  uint32_t unit = jt_cell_unit(jt_word_load(&store->cells[at]));
+  jt_record_prefetch(store, unit, 1);
+  jt_heap_prefetch(store, unit);
+}
+
+/* Copies a blob's bytes nowhere: the hash wants them in one piece, and nobody
+   can be writing them. */
+static bool blob_intact(const jt_store *store, const jt_blob *blob) {
+  const void *bytes = jt_unit_words(store, blob->unit);
+  return jt_hash(bytes, blob->length) == blob->checksum;
+}
+
+/*
+** Whether the record at 'unit' and its blobs are as they were written. All blobs
+** together are not longer than the heap, unless many records lay claim to the
+** same bytes: 'sum->bytes' keeps a malicious file from being read for days.
+*/
+static bool read_verified(const jt_store *store, uint32_t unit,
+                          jt_record_words *words, jt_record *record, tally *sum) {
+  if (!jt_record_copy(store, unit, words) || !jt_record_intact(words) ||
+      !jt_record_valid(store, words))
+    return false;
+  jt_record_decode(words, record);
+  if (record->version >= JT_VERSION_SAFE || record->updated_at >= JT_TIME_SAFE ||
+      !jt_id_valid(record->id.bytes, record->id.length))
+    return false;
+  for (int i = 0; i < JT_BLOBS; i++) {
+    const jt_blob *blob = &record->blob[i];
+    if (blob->unit == 0) continue;
+    if (blob->length > sum->bytes) return false;
+    sum->bytes -= blob->length;
+    if (!blob_intact(store, blob)) return false;
+  }
+  return true;
+}
+
+/*
+** Makes the entry reachable. False: its id is another entry's, or not its own;
+** or the way from its home is so long that only malice can have laid it, when
+** 'sum->steps', the whole pass's allowance, is used up.
+*/
+static bool reachable(jt_store *store, uint32_t at, const jt_record *record,
+                      tally *sum) {
+  const jt_geometry *geometry = &store->geometry;
+  uint64_t hash = jt_hash(record->id.bytes, record->id.length);
+  uint32_t length = jt_cells_between(geometry, hash, at);
+  if (!jt_cell_has_tag(jt_word_load(&store->cells[at]), hash) || length > sum->steps)
+    return false;
+  sum->steps -= length;
+  if (length > sum->longest_search) sum->longest_search = length;
+  jt_cells_reach(store, at, hash);
+  return jt_cells_find(store, record->id, hash) == at;
+}
+
+/* Takes all the runs of a job, or none: no two jobs share a unit. */
+static bool claim(jt_store *store, uint32_t unit, const jt_record *record) {
+  jt_run runs[JT_RUNS];
+  int count = jt_record_runs(record, unit, runs), claimed = 0;
+  while (claimed < count &&
+         jt_heap_claim(store, runs[claimed].unit, runs[claimed].units))
+    claimed++;
+  if (claimed == count) return true;
+  while (claimed-- > 0) jt_heap_give(store, runs[claimed].unit, runs[claimed].units);
+  return false;
+}
+
+static bool take_in(jt_store *store, uint32_t at, jt_doubt doubt, tally *sum) {
+  uint64_t cell = jt_word_load(&store->cells[at]);
+  uint32_t unit = jt_cell_unit(cell);
+  jt_record_words words;
+  jt_record record;
+  bool readable = doubt == JT_TRUST ? jt_record_glance(store, unit, &record)
+                                    : read_verified(store, unit, &words, &record, sum);
+  if (!readable || !jt_cell_has_version(cell, record.version)) return false;
+  if (doubt == JT_VERIFY && !reachable(store, at, &record, sum)) return false;
+  if (!claim(store, unit, &record)) return false;
+  sum->by_status[record.status]++;
+  if (!jt_status_finished(record.status)) sum->pinned += jt_record_all_units(&record);
+  if (record.version > sum->version) sum->version = record.version;
+  return true;
+}
+
+static void write_counters(jt_header *header, const tally *sum, jt_doubt doubt) {
+  uint64_t version = jt_word_load(&header->version);
+  for (int i = 0; i < JT_STATUSES; i++)
+    jt_word_store(&header->by_status[i], sum->by_status[i]);
+  jt_word_store(&header->units_pinned, sum->pinned);
+  /* Deletions have raised the counter beyond any record's version. */
+  if (sum->version > version || version >= JT_VERSION_SAFE) version = sum->version;
+  /* The dead writer may have committed a deletion that it did not count: those
+     who poll the counter are to look again. */
+  if (doubt == JT_TRUST || sum->dropped > 0) version++;
+  atomic_store_explicit(&header->version, version, memory_order_release);
+  if (doubt == JT_VERIFY)
+    jt_word_store(&header->longest_search, jt_twice(sum->longest_search));
+  if (doubt == JT_TRUST)
+    jt_word_store(&header->recoveries, jt_word_load(&header->recoveries) + 1);
+}
+
+void jt_recover(jt_store *store, jt_doubt doubt) {
+  tally sum = { .steps = STEPS_PER_CELL * (uint64_t)store->geometry.cells,
+                .bytes = 2 * store->geometry.size };
+  jt_word *damaged = &store->header->damaged;
+  jt_heap_reset(store);
+  /* Until it is known again: as long as can be, for those who read meanwhile. */
+  if (doubt == JT_VERIFY)
+    jt_word_store(&store->header->longest_search, jt_twice(store->geometry.cells));
+  for (uint32_t at = 0; at < store->geometry.cells; at++) {
+    prefetch(store, at + AHEAD);
+    if (!jt_cell_is_job(jt_word_load(&store->cells[at]))) continue;
+    if (take_in(store, at, doubt, &sum)) continue;
+    jt_word_store(damaged, jt_word_load(damaged) + 1);
+    sum.dropped++;
+    jt_cell_publish(store, at, JT_CELL_DELETED);
+  }
+  write_counters(store->header, &sum, doubt);
+}

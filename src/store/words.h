@@ -1,0 +1,79 @@
+/*
+** words.h - how bytes cross the border of the region, and their hash. Knows
+** nothing of what the bytes mean.
+**
+** Payload (records and blobs) is written while nobody refers to it and read
+** without a lock while it may be reused, so both sides touch it only by
+** relaxed atomic 64-bit words: a torn copy is then a stale value to be thrown
+** away, never undefined behaviour. Order comes from the cells (cells.h).
+*/
+#ifndef JT_WORDS_H
+#define JT_WORDS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef _Atomic uint64_t jt_word;
+
+_Static_assert(sizeof(jt_word) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
+               "the store needs lock-free 64-bit atomics");
+
+/* A number that shows damage: in the upper half stands its complement. */
+static inline uint64_t jt_twice(uint32_t value) {
+  return (uint64_t)~value << 32 | value;
+}
+
+/* Bytes rounded up to whole words. */
+static inline size_t jt_padded(size_t bytes) {
+  return (bytes + 7) & ~(size_t)7;
+}
+
+static inline uint64_t jt_word_load(const jt_word *word) {
+  return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline void jt_word_store(jt_word *word, uint64_t value) {
+  atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+/* Into the region; the last word is padded with zeros. */
+static inline void jt_words_write(jt_word *to, const void *from, size_t bytes) {
+  const char *byte = from;
+  size_t whole = bytes / 8, rest = bytes % 8;
+  uint64_t word;
+  for (size_t i = 0; i < whole; i++) {
+    memcpy(&word, byte + 8 * i, 8);
+    jt_word_store(to + i, word);
+  }
+  if (rest != 0) {
+    word = 0;
+    memcpy(&word, byte + 8 * whole, rest);
+    jt_word_store(to + whole, word);
+  }
+}
+
+/* Out of the region: exactly 'bytes' bytes are written to 'to'. */
+static inline void jt_words_read(void *to, const jt_word *from, size_t bytes) {
+  char *byte = to;
+  size_t whole = bytes / 8, rest = bytes % 8;
+  uint64_t word;
+  for (size_t i = 0; i < whole; i++) {
+    word = jt_word_load(from + i);
+    memcpy(byte + 8 * i, &word, 8);
+  }
+  if (rest != 0) {
+    word = jt_word_load(from + whole);
+    memcpy(byte + 8 * whole, &word, rest);
+  }
+}
+
+/*
+** A 64-bit hash for two uses: placing ids in the index, and noticing pages
+** that a power cut left half written. Not for adversaries: ids are drawn by
+** us, and who may write the file can write a matching checksum too.
+*/
+uint64_t jt_hash(const void *bytes, size_t length);
+
+#endif

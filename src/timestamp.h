@@ -1,0 +1,20 @@
+/*
+** timestamp.h - a store's time as people and machines write it. It knows no
+** Lua, no time zone and no locale.
+*/
+#ifndef JT_TIMESTAMP_H
+#define JT_TIMESTAMP_H
+
+#include <stdint.h>
+
+#define JT_TIMESTAMP_LENGTH 27   /* of "2026-11-23T17:42:36.123456Z" */
+
+/*
+** Writes exactly JT_TIMESTAMP_LENGTH characters, without a NUL: ISO 8601 in
+** UTC. 'time' is in microseconds since 1970-01-01T00:00:00Z; a time outside
+** the years 0 to 9999, which only a damaged store can hold, is written as the
+** nearest one inside.
+*/
+void jt_timestamp_write(int64_t time, char out[JT_TIMESTAMP_LENGTH]);
+
+#endif
