@@ -1,0 +1,58 @@
+/*
+** peer_job_tracker.c - our own store, as a file: like the peers it can then be
+** shared by processes that are not related.
+*/
+#include "peer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/store.h"
+
+static void expect(jt_code code, const char *call) {
+  if (code != JT_OK) bench_die("%s: %s", call, jt_code_message(code));
+}
+
+static void *open_store(const char *folder, uint32_t jobs) {
+  char path[4096];
+  jt_store *store;
+  jt_error error;
+  jt_options options = { .size = UINT64_C(256) * jobs + (8u << 20), .max_jobs = jobs };
+  snprintf(path, sizeof path, "%s/job_tracker", folder);
+  if (jt_store_open(path, &options, &store, &error) != JT_OK)
+    bench_die("job_tracker: %s", error.message);
+  unlink(path);
+  return store;
+}
+
+static void close_store(void *self) {
+  jt_store_close(self);
+}
+
+static void create(void *self, const bench_id *id) {
+  expect(jt_create_numbered(self, BENCH_TYPE, BENCH_TYPE_LENGTH, id->number), "create");
+}
+
+static void update(void *self, const bench_id *id, double progress, const char *step) {
+  jt_change change = { .fields = JT_SET_PROGRESS | JT_SET_STEP, .progress = progress,
+                       .step = { step, strlen(step) } };
+  expect(jt_update(self, id->text, BENCH_ID_LENGTH, &change), "update");
+}
+
+static double get(void *self, const bench_id *id) {
+  union { jt_job job; char bytes[512]; } copy;
+  size_t needed;
+  expect(jt_get(self, id->text, BENCH_ID_LENGTH, &copy.job, sizeof copy, &needed),
+         "get");
+  return copy.job.progress;
+}
+
+static uint64_t count(void *self) {
+  jt_stats stats;
+  jt_store_stats(self, &stats);
+  return stats.jobs;
+}
+
+const bench_peer peer_job_tracker = { "ours", NULL, open_store, close_store,
+                                      create, update, get, count };
