@@ -517,6 +517,7 @@ static const check_case cases[] = {
   CASE(folders_and_devices_are_refused), CASE(a_file_of_others_is_not_opened),
   CASE(a_readable_file_can_be_read), CASE(readonly_is_mapped_for_reading),
   CASE(a_full_disk_is_no_space), CASE(a_sparse_copy_gets_its_room),
-  CASE(a_sparse_copy_with_a_tail_gets_its_room), CASE(no_descriptors_left), CASE(nothing_stays_open), CASE(errors_need_not_be_taken),
+  CASE(a_sparse_copy_with_a_tail_gets_its_room), CASE(no_descriptors_left),
+  CASE(nothing_stays_open), CASE(errors_need_not_be_taken),
 };
 CHECK_MAIN(cases)

@@ -2,7 +2,6 @@
 ** opening_test.c - many processes opening one file: at once, killed or stopped
 ** in the middle of it, from another pid namespace; and who verifies when.
 */
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -354,7 +353,7 @@ static void send_stranger(jt_code writing, const char *word) {
   stranger s = { writing, word };
   int status = check_join(check_fork(in_new_namespace, &s), CHECK_SECONDS);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 99)
-    check_skip("cannot make a pid namespace: %s", strerror(errno));
+    check_skip("only root can make a pid namespace");
   CHECK_INT(status, 0);
 }
 

@@ -227,10 +227,9 @@ static jt_code map_existing(const opening *o) {
 
 /* A copy that was restored with holes: they are filled before they are needed. */
 static jt_code fill_holes(const opening *o) {
-  struct stat status;
-  if (fstat(o->store->file, &status) != 0) return fail_errno(o, "look at");
-  if ((uint64_t)status.st_blocks * 512 >= o->store->geometry.size) return JT_OK;
-  return reserve(o, o->store->geometry.size);
+  uint64_t size = o->store->geometry.size;
+  off_t hole = lseek(o->store->file, 0, SEEK_HOLE);
+  return hole >= 0 && (uint64_t)hole >= size ? JT_OK : reserve(o, size);
 }
 
 static jt_code open_alone(const opening *o) {

@@ -231,7 +231,7 @@ enum {
    the caller's. result, error and meta with bytes NULL are cleared. */
 typedef struct jt_change {
   unsigned fields;
-  jt_status status;
+  jt_status status;      /* one of the four, checked by the caller */
   double progress;       /* 0 to 1, checked by the caller */
   jt_text step;          /* at most JT_STEP_MAX bytes, checked by the caller */
   jt_text result, error, meta;
@@ -241,7 +241,8 @@ typedef struct jt_change {
 ** Applies all of 'wanted' at one instant, or nothing. The lifecycle is kept
 ** here: pending -> running -> completed | failed, pending -> completed |
 ** failed, each to itself; started_at on first running, finished_at on
-** completed or failed; completed sets progress to 1 unless 'wanted' has one.
+** completed or failed; a job that becomes completed gets progress 1 unless
+** 'wanted' has one.
 ** JT_NOT_FOUND, JT_INVALID_TRANSITION, JT_FULL.
 */
 jt_code jt_update(jt_store *store, const char *id, size_t length,
@@ -277,9 +278,9 @@ typedef struct jt_key {
 } jt_key;
 
 /*
-** Names up to 'capacity' jobs, newest first; *count says how many. Takes no
-** lock: jobs that come, go or change meanwhile may or may not be among them.
-** Reads every job once; fetch them with jt_get_listed.
+** Names up to 'capacity' jobs, newest first; *count says how many. Jobs that
+** come, go or change meanwhile may or may not be among them. Reads every job
+** once, each as jt_get does: JT_BUSY likewise. Fetch them with jt_get_listed.
 */
 jt_code jt_list(jt_store *store, const jt_filter *filter,
                 jt_key *keys, size_t capacity, size_t *count);

@@ -34,7 +34,8 @@ jt_code jt_wait(jt_store *store, const char *id, size_t length,
     if (code != JT_TIMEOUT && code != JT_BUSY) return code;
     int64_t gone = jt_monotonic() - start;
     if (timeout >= 0 && gone >= timeout) return JT_TIMEOUT;
-    /* A signal that came while we did not sleep interrupted nothing. */
+    /* A signal that comes outside the sleep does not end it: now and then the
+       caller has to look for itself. */
     if (gone >= JT_SLICE) return JT_INTERRUPTED;
     int64_t left = timeout >= 0 ? timeout - gone : JT_SLICE;
     if (jt_notify_sleep(store, ticket, left) == JT_INTERRUPTED) return JT_INTERRUPTED;
