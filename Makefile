@@ -186,7 +186,7 @@ ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fr
 .PHONY: asan
 asan: ## the tests under AddressSanitizer and UBSan (SPEC= as above)
 	@tools/deps asan
-	$(AGAIN) BUILD=build/asan CC=gcc CFLAGS="-O1 -g" SANITIZE="$(ASAN_FLAGS)" tests
+	$(AGAIN) BUILD=build/asan CC=gcc CFLAGS="-O1 -g" LTO= SANITIZE="$(ASAN_FLAGS)" tests
 	@BUILD=build/asan SANITIZED=yes SANITIZER="$$(gcc -print-file-name=libasan.so)" \
 	  TEST_SECONDS=900 tools/test $(call chosen,$(TESTS))
 
@@ -196,7 +196,7 @@ TSAN_TESTS = $(STORE_TESTS) $(filter %/two_states_test.c,$(BINDING_TESTS))
 .PHONY: tsan
 tsan: ## the tests with threads under ThreadSanitizer (clang; SPEC= as above)
 	@tools/deps tsan
-	$(AGAIN) BUILD=build/tsan CC=clang CFLAGS="-O1 -g" SANITIZE=-fsanitize=thread tests
+	$(AGAIN) BUILD=build/tsan CC=clang CFLAGS="-O1 -g" LTO= SANITIZE=-fsanitize=thread tests
 	@BUILD=build/tsan SANITIZED=yes TSAN_OPTIONS=halt_on_error=1 TEST_SECONDS=900 \
 	  tools/test $(call chosen,$(TSAN_TESTS))
 
