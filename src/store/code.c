@@ -14,6 +14,7 @@ static const struct {
     "there is no room for it, and no finished jobs could make enough" },
   [JT_BUSY] = { "busy", "the store is busy: another process holds it" },
   [JT_READONLY] = { "readonly", "the store was opened read-only" },
+  [JT_CLAIMED] = { "claimed", "another process owns it" },
   [JT_TAKEN] = { "taken", "a job of that id exists" },
   [JT_TOO_SMALL] = { "too_small", "the buffer is too small" },
   [JT_TIMEOUT] = { "timeout", "the time is over" },

@@ -1,8 +1,7 @@
 /*
 ** store.h - the public face of the job store: what a C program, or a binding,
 ** may call. It knows no Lua. The mechanism is told in src/README.md; the rooms
-** behind this door are layout, record, cells, heap, publish, lock, recover, evict,
-** notify, memory and file.
+** behind this door are named there.
 **
 ** A store is one region of shared memory, anonymous or in a file, that every
 ** process maps. Readers take no lock and write nothing. Writers serialise on
@@ -18,6 +17,17 @@
 **    except jt_store_close, which must be the last.
 **  - A changing call waits for the writers' lock for at most JT_LOCK_SECONDS
 **    and then returns JT_BUSY; it returns JT_READONLY on a read-only store.
+**
+** Owners
+**    A thread may claim jobs: it is their owner until they finish or it ends, in
+**    whatever way (exit, exec, kill -9, the end of its process). From then on an
+**    unfinished job of its is *orphaned*: every call takes it for failed, with the
+**    error "the process working on this job (pid 1234) died during: <step>". Calls
+**    on a store that may be written make it so (JT_FAILED, a new version,
+**    finished_at is when it was noticed). Where that cannot be (read-only, no room
+**    for the text, the lock is taken) they only say so: status, error, the version
+**    that is stored + 1, finished_at as updated_at. A job that nobody claimed is
+**    never orphaned, nor is a living owner's.
 */
 #ifndef JT_STORE_H
 #define JT_STORE_H
@@ -29,6 +39,8 @@
 #define JT_TYPE_MAX 64u                     /* bytes of a task type */
 #define JT_ID_MAX (JT_TYPE_MAX + 1u + 8u)   /* "<task type>_<8 hex digits>" */
 #define JT_STEP_MAX 4096u                   /* bytes of a current_step */
+#define JT_REASON_MAX 4096u                 /* of a reason to cancel */
+#define JT_OWNERS 256u                      /* threads that own jobs at once */
 #define JT_LOCK_SECONDS 1                   /* how long a writer waits */
 #define JT_READ_TRIES 64                    /* copies a reader attempts */
 
@@ -43,6 +55,7 @@ typedef enum jt_code {
   JT_BUSY,               /* the lock's holder was stopped; or, on a read-only
                             store, the job changed under every try */
   JT_READONLY,           /* a changing call on a read-only store */
+  JT_CLAIMED,            /* another process or thread, which lives, owns it */
   JT_TAKEN,              /* jt_create_numbered: draw another number */
   JT_TOO_SMALL,          /* the caller's buffer: see 'needed' */
   JT_TIMEOUT,            /* jt_wait: the time is over */
@@ -85,11 +98,12 @@ typedef struct jt_text {
   size_t length;
 } jt_text;
 
-/* The texts of a job. The last three are its blobs: stored apart from the
+/* The texts of a job. The last four are its blobs: stored apart from the
    record, so that a progress update beside a large result does not move it.
-   result and meta are JSON texts, which the store keeps without looking. */
+   result and meta are JSON texts, which the store keeps without looking; cancel
+   is the reason of a cancel that was asked for. */
 typedef enum jt_part {
-  JT_ID, JT_STEP, JT_RESULT, JT_ERROR, JT_META,
+  JT_ID, JT_STEP, JT_RESULT, JT_ERROR, JT_META, JT_CANCEL,
   JT_PARTS
 } jt_part;
 
@@ -186,8 +200,17 @@ jt_code jt_store_open(const char *path, const jt_options *options,
    all who use the store. JT_READONLY. */
 jt_code jt_store_set_retention(jt_store *store, int64_t retention);
 
-/* Unmaps. Never removes or resets anything: other processes go on. Not for
-   the in-memory store. */
+/*
+** Unmaps. Never removes or resets anything: other processes go on. Not for the
+** in-memory store. 'store' is not to be used any more.
+**
+** A thread that has claimed jobs by this store and leaves one of them unfinished
+** stays its owner until it ends: then the region stays mapped, and the file open,
+** as long as the process lives. (What it owns hangs in a list that the C library
+** keeps in the region; and so a script that ends by an error, and closes its
+** stores on the way, shows its job as dead when its process is.) The same if
+** another thread has claimed by it and still lives.
+*/
 void jt_store_close(jt_store *store);
 
 bool jt_store_is_readonly(const jt_store *store);
@@ -248,6 +271,24 @@ typedef struct jt_change {
 jt_code jt_update(jt_store *store, const char *id, size_t length,
                   const jt_change *wanted);
 
+/*
+** Makes this thread the job's owner. JT_OK too if it is that already. JT_NOT_FOUND;
+** JT_INVALID_TRANSITION: it is finished; JT_CLAIMED: it has another owner, who
+** lives; JT_FULL: no room, or JT_OWNERS threads own jobs. Being the owner is
+** nothing but being watched: others may update the job as before. A forked child
+** owns nothing.
+*/
+jt_code jt_claim(jt_store *store, const char *id, size_t length);
+
+/*
+** Asks whoever works on the job to stop, by setting its JT_CANCEL to 'reason' (at
+** most JT_REASON_MAX bytes, checked by the caller). If nobody has claimed it and it
+** is pending, it is failed at once, with the error "cancelled: <reason>". Asked
+** again: JT_OK, and the first reason stays. JT_NOT_FOUND; JT_INVALID_TRANSITION: it
+** is finished; JT_FULL.
+*/
+jt_code jt_cancel(jt_store *store, const char *id, size_t length, jt_text reason);
+
 jt_code jt_delete(jt_store *store, const char *id, size_t length);
 
 /* Removes all jobs; *removed says how many. */
@@ -270,10 +311,12 @@ jt_code jt_get(jt_store *store, const char *id, size_t length,
 typedef struct jt_filter {
   int status;            /* a jt_status, or -1: any */
   jt_text type;          /* bytes NULL: any */
+  uint64_t before;       /* only those whose sequence is less; 0: any */
 } jt_filter;
 
 typedef struct jt_key {
-  uint64_t sequence;
+  uint64_t sequence;     /* of the last one named: 'before' of the next page */
+  uint64_t version;      /* as it is stored */
   uint32_t cell;
 } jt_key;
 
@@ -284,6 +327,19 @@ typedef struct jt_key {
 */
 jt_code jt_list(jt_store *store, const jt_filter *filter,
                 jt_key *keys, size_t capacity, size_t *count);
+
+/*
+** Names up to 'capacity' jobs whose version is greater than 'after', the oldest
+** change first; *count says how many. *upto is what to pass as 'after' the next
+** time: the store's version from before the scan or, where capacity cut, the last
+** named one's. Deleted jobs are not among them. Orphaned jobs that could not be
+** written off come behind, each time again (the newest of them, if there are more
+** than find room). Follows only cells that may have changed, so that it is fast
+** even for a million jobs. JT_BUSY as for jt_list. Fetch them with jt_get_listed,
+** by a filter of { -1 }.
+*/
+jt_code jt_changes(jt_store *store, uint64_t after, jt_key *keys, size_t capacity,
+                   size_t *count, uint64_t *upto);
 
 /* jt_get for a listed job. JT_NOT_FOUND: gone, or no longer in 'filter'. */
 jt_code jt_get_listed(jt_store *store, const jt_key *key,
@@ -296,7 +352,8 @@ jt_code jt_get_listed(jt_store *store, const jt_key *key,
 
 /*
 ** Blocks until the job is completed or failed or, where 'after' is not NULL,
-** until its version is greater than *after; JT_OK then. timeout: microseconds
+** until its version is greater than *after; JT_OK then. The end of its owner is
+** noticed within a twentieth of a second. timeout: microseconds
 ** of monotonic time, or JT_FOREVER. JT_NOT_FOUND: there is no such job (any
 ** more). JT_TIMEOUT. JT_INTERRUPTED: a signal handler ran, or may have run: at
 ** least that often, every quarter of a second, the caller gets its chance to
@@ -320,10 +377,19 @@ typedef struct jt_stats {
 } jt_stats;
 
 /* Takes no lock: the counts are each right, though not of one instant.
-   Finished jobs past their retention count until their room is taken. */
-void jt_store_stats(const jt_store *store, jt_stats *stats);
+   Finished jobs past their retention count until their room is taken. Orphaned
+   jobs count as failed; those that could not be written off cost a look at all. */
+void jt_store_stats(jt_store *store, jt_stats *stats);
 
 /* The store's version: larger after every change of any job. */
 uint64_t jt_store_version(const jt_store *store);
+
+/*
+** For those who poll: the store's version, and how many owners are dead that
+** nobody has cleared away yet. There can be something new only if one of the two
+** has changed. On a store that may be written, dead owners' jobs are written off
+** first. Else no lock, and 256 words to look at.
+*/
+void jt_store_pulse(jt_store *store, uint64_t *version, uint32_t *dead);
 
 #endif
