@@ -11,19 +11,21 @@
 
 #include "store/cells.h"
 
+enum { BLOBS = 4 };
+
 static char fault[512];
 
 typedef struct job {
   uint32_t at, unit;
   uint64_t cell;
   uint64_t version, sequence;
-  unsigned status;
+  unsigned status, owner;
   int64_t created_at, updated_at, started_at, finished_at;
   double progress;
   const char *id;
   size_t id_length, step_length, words;
-  uint32_t blob_unit[3];
-  uint64_t blob_length[3], blob_sum[3];
+  uint32_t blob_unit[BLOBS];
+  uint64_t blob_length[BLOBS], blob_sum[BLOBS];
 } job;
 
 typedef struct book {
@@ -61,7 +63,7 @@ static uint64_t units_of(uint64_t bytes) {
 /* ------------------------------------------------------------- one record */
 
 static bool decode_blobs(const book *b, job *j, unsigned blobs, size_t *next) {
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < BLOBS; i++) {
     j->blob_unit[i] = 0;
     if (!(blobs >> i & 1)) continue;
     uint64_t place = word(b->store, j->unit, *next);
@@ -99,13 +101,14 @@ static bool decode(const book *b, job *j) {
   j->status = shape & 0xff;
   j->id_length = shape >> 16 & 0xffff;
   j->step_length = shape >> 32 & 0xffff;
-  if (j->status > 3 || blobs > 7 || j->id_length < 10 || j->id_length > JT_ID_MAX ||
-      j->step_length > JT_STEP_MAX || shape >> 48 != 0)
+  j->owner = (unsigned)(shape >> 48);
+  if (j->status > 3 || blobs > 15 || j->id_length < 10 || j->id_length > JT_ID_MAX ||
+      j->step_length > JT_STEP_MAX || j->owner > 256)
     return wrong("cell %u: no record has the shape %#llx", j->at,
                  (unsigned long long)shape);
   decode_fixed(store, j);
   size_t next = 9;
-  size_t pairs = (blobs & 1) + (blobs >> 1 & 1) + (blobs >> 2);
+  size_t pairs = (blobs & 1) + (blobs >> 1 & 1) + (blobs >> 2 & 1) + (blobs >> 3);
   size_t id_at = 9 + 2 * pairs;
   j->words = id_at + (j->id_length + 7) / 8 + (j->step_length + 7) / 8;
   if (!inside(b, j->unit, units_of(j->words * 8)))
@@ -138,6 +141,8 @@ static bool life_is_right(const job *j) {
   if ((j->status == 0 && j->started_at != 0) || (j->status == 1 && j->started_at == 0))
     return wrong("cell %u: status %u, started at %lld", j->at, j->status,
                  (long long)j->started_at);
+  if (finished && j->owner != 0)
+    return wrong("cell %u: status %u, but owner %u", j->at, j->status, j->owner);
   return id_is_right(j) || wrong("cell %u: its id is of the wrong form", j->at);
 }
 
@@ -174,11 +179,18 @@ static bool claim(book *b, const job *j, uint32_t unit, uint64_t units) {
 
 static bool claim_all(book *b, const job *j) {
   if (!claim(b, j, j->unit, units_of(j->words * 8))) return false;
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < BLOBS; i++)
     if (j->blob_unit[i] != 0 &&
         !claim(b, j, j->blob_unit[i], units_of(j->blob_length[i])))
       return false;
   return true;
+}
+
+/* Else the slot could be given to somebody else. */
+static bool owner_is_right(const book *b, const job *j) {
+  if (j->owner == 0 || j->status >= 2) return true;
+  return atomic_load(&b->store->slots[j->owner - 1].state) == 1 ||
+         wrong("cell %u: its owner's slot %u is free", j->at, j->owner);
 }
 
 static bool enter(book *b, uint32_t at) {
@@ -191,6 +203,7 @@ static bool enter(book *b, uint32_t at) {
     return wrong("cell %u: sequence %llu, version %llu, progress %g", at,
                  (unsigned long long)j.sequence, (unsigned long long)j.version,
                  j.progress);
+  if (!owner_is_right(b, &j)) return false;
   b->versions[b->jobs++] = j.version;
   b->by_status[j.status]++;
   if (j.version > b->newest) b->newest = j.version;

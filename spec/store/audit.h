@@ -21,7 +21,7 @@ typedef enum audit_allowance {
 ** writing. Looked at: each job's record, checksums, blobs, tag and version; that
 ** it can be found, by a search of its own and by jt_cells_find; that no two jobs
 ** share a unit or a version; bitmap, units_used, units_pinned, by_status, the
-** mark and the store's version.
+** mark and the store's version; and that no free slot is named.
 */
 const char *audit(const jt_store *store);
 const char *audit_allowing(const jt_store *store, unsigned allowances);

@@ -13,7 +13,8 @@ static void every_code_has_a_name(void) {
   static const char *const names[JT_CODES] = {
     [JT_OK] = "ok", [JT_NOT_FOUND] = "not_found",
     [JT_INVALID_TRANSITION] = "invalid_transition", [JT_FULL] = "full",
-    [JT_BUSY] = "busy", [JT_READONLY] = "readonly", [JT_TAKEN] = "taken",
+    [JT_BUSY] = "busy", [JT_READONLY] = "readonly",
+    [JT_CLAIMED] = "claimed", [JT_TAKEN] = "taken",
     [JT_TOO_SMALL] = "too_small", [JT_TIMEOUT] = "timeout",
     [JT_INTERRUPTED] = "interrupted", [JT_IO] = "io", [JT_NOT_READY] = "not_ready",
     [JT_INCOMPATIBLE] = "incompatible", [JT_CORRUPT] = "corrupt",
@@ -295,8 +296,8 @@ static void texts_are_any_bytes(void) {
    by now. */
 static void what_was_listed_may_be_gone(void) {
   jt_store *store = region_make(1, 100);      /* few cells: they are used again */
-  jt_filter pending = { JT_PENDING, { NULL, 0 } }, all = { -1, { NULL, 0 } };
-  jt_key keys[2], wild = { 1, UINT32_MAX };
+  jt_filter pending = { JT_PENDING, { NULL, 0 }, 0 }, all = { -1, { NULL, 0 }, 0 };
+  jt_key keys[2], wild = { .sequence = 1, .cell = UINT32_MAX };
   size_t count, needed;
   jt_job job;
   job_id id = create(store, "job", 1);
@@ -327,7 +328,7 @@ static void types_are_not_mixed_up(void) {
   const char *types[] = { "a", "a_0000000b", "a_", "a_0", "", "b" };
   const size_t counts[] = { 1, 1, 1, 0, 0, 0 };
   for (int i = 0; i < 6; i++) {
-    jt_filter filter = { -1, text_of(types[i]) };
+    jt_filter filter = { -1, text_of(types[i]), 0 };
     CHECK_CODE(jt_list(store, &filter, keys, 10, &count), JT_OK);
     CHECK_INT(count, counts[i]);
   }

@@ -31,7 +31,7 @@ static void read_listed(jt_store *store, const jt_key *key, const jt_filter *fil
 void exercise_reading(jt_store *store) {
   jt_key keys[LISTED];
   size_t count = 0;
-  jt_filter all = { -1, { NULL, 0 } }, running = { JT_RUNNING, text_of("chapter") };
+  jt_filter all = { -1, { NULL, 0 }, 0 }, running = { JT_RUNNING, text_of("chapter"), 0 };
   jt_stats stats;
   jt_store_stats(store, &stats);
   jt_list(store, &running, keys, LISTED, &count);

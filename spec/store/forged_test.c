@@ -140,7 +140,7 @@ static void what_a_record_may_not_say(void) {
   const forgery forgeries[] = {
     { "status 4", plain_record(), 2, shape(4, 0, ID, STEP) },
     { "status 255", plain_record(), 2, shape(255, 0, ID, STEP) },
-    { "eight blobs", plain_record(), 2, shape(0, 8, ID, STEP) },
+    { "a blob that is not there", plain_record(), 2, shape(0, 8, ID, STEP) },
     { "blobs that are not there", plain_record(), 2, shape(0, 7, ID, STEP) },
     { "no id", plain_record(), 2, shape(0, 0, 0, STEP) },
     { "an id of 9", plain_record(), 2, shape(0, 0, 9, STEP) },
@@ -149,7 +149,9 @@ static void what_a_record_may_not_say(void) {
     { "a step of 4097", plain_record(), 2, shape(0, 0, ID, 4097) },
     { "a step of 65535", plain_record(), 2, shape(0, 0, ID, 65535) },
     { "a step beyond the heap", plain_record(), 2, shape(0, 0, ID, 4096) },
-    { "a shape too wide", plain_record(), 2, shape(0, 0, ID, STEP) | UINT64_C(1) << 48 },
+    { "sixteen blobs", plain_record(), 2, shape(0, 16, ID, STEP) },
+    { "owner 257", plain_record(), 2, shape(0, 0, ID, STEP) | UINT64_C(257) << 48 },
+    { "owner 65535", plain_record(), 2, shape(1, 0, ID, STEP) | UINT64_C(65535) << 48 },
     { "a version too large", plain_record(), 1, JT_VERSION_LIMIT },
     { "the largest version", plain_record(), 1, UINT64_MAX },
     { "a sequence after the version", plain_record(), 3, 41 },
@@ -169,6 +171,17 @@ static void what_a_record_may_not_say(void) {
   check_forgery(&honest, true);
 }
 
+/* Any of the slots, whether it was ever used or not. The first to open the file
+   alone knows that nobody lives. */
+static void owners_that_never_were(void) {
+  for (uint64_t owner = 1; owner <= JT_OWNERS; owner += 51)
+    for (uint64_t status = 0; status < JT_STATUSES; status++) {
+      forgery f = { "an owner that never was", plain_record(), 2,
+                    shape(status, 0, ID, STEP) | owner << 48 };
+      check_forgery(&f, true);
+    }
+}
+
 static void where_a_blob_may_not_be(void) {
   jt_store *any = region_make(8, 100);
   uint32_t first = any->geometry.first_unit, end = end_unit(any), own = end - 20;
@@ -184,7 +197,7 @@ static void where_a_blob_may_not_be(void) {
   };
   for (size_t i = 0; i < sizeof blobs / sizeof blobs[0]; i++) {
     forgery f = { blobs[i].name, plain_record(), 0, 0 };
-    for (int which = 0; which < 3; which++) {
+    for (int which = 0; which < RAW_BLOBS; which++) {
       f.record = plain_record();
       f.record.blob[which] = (raw_blob){ 1, 0, 12345 };
       f.word = 9;
@@ -465,7 +478,8 @@ static void pages_of_two_moments(void) {
 }
 
 static const check_case cases[] = {
-  CASE(what_a_record_may_not_say), CASE(where_a_blob_may_not_be),
+  CASE(what_a_record_may_not_say), CASE(owners_that_never_were),
+  CASE(where_a_blob_may_not_be),
   CASE(where_a_record_may_not_be), CASE(two_jobs_never_share_units),
   CASE(a_job_is_there_once), CASE(an_id_is_there_once),
   CASE(a_cell_far_from_home_is_found), CASE(a_table_of_strays_is_no_trap),

@@ -184,7 +184,7 @@ static void read_one(jt_store *store, uint64_t seen[WRITERS][JOBS]) {
 
 static void list_all(jt_store *store) {
   jt_key keys[MAX_JOBS];
-  jt_filter lasting = { JT_RUNNING, text_of("lasting") };
+  jt_filter lasting = { JT_RUNNING, text_of("lasting"), 0 };
   size_t count = 0;
   jt_code code = jt_list(store, &lasting, keys, MAX_JOBS, &count);
   if (code == JT_BUSY) return;

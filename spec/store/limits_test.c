@@ -12,7 +12,7 @@ static uint64_t evictions(const jt_store *store) {
   return jt_word_load(&store->header->evictions);
 }
 
-static uint64_t jobs(const jt_store *store) {
+static uint64_t jobs(jt_store *store) {
   jt_stats stats;
   jt_store_stats(store, &stats);
   return stats.jobs;
@@ -174,7 +174,7 @@ static void a_large_result_makes_many_go_that_lie_anyhow(void) {
 
 static void check_gone(jt_store *store, const job_id *id) {
   jt_key keys[10];
-  jt_filter all = { -1, { NULL, 0 } };
+  jt_filter all = { -1, { NULL, 0 }, 0 };
   size_t count = 0, needed;
   uint64_t after = 0;
   jt_job job;

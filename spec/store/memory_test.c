@@ -17,7 +17,7 @@ static jt_store *memory(void) {
   return store;
 }
 
-static jt_stats stats_of(const jt_store *store) {
+static jt_stats stats_of(jt_store *store) {
   jt_stats stats;
   jt_store_stats(store, &stats);
   return stats;

@@ -89,7 +89,7 @@ static void compare(const model_job *job, jt_store *store) {
   free(actual);
 }
 
-static void compare_stats(const model *m, const jt_store *store) {
+static void compare_stats(const model *m, jt_store *store) {
   jt_stats stats;
   uint64_t by_status[JT_STATUSES] = { 0 };
   jt_store_stats(store, &stats);
@@ -134,7 +134,7 @@ static void compare_listed(jt_store *store, const jt_key *key, const jt_filter *
 
 void model_compare_list(const model *m, jt_store *store, int status, const char *type,
                         size_t limit) {
-  jt_filter filter = { status, type != NULL ? text_of(type) : (jt_text){ NULL, 0 } };
+  jt_filter filter = { status, type != NULL ? text_of(type) : (jt_text){ NULL, 0 }, 0 };
   model_job **expected = check_memory(m->capacity * sizeof *expected);
   jt_key *keys = check_memory((limit + 1) * sizeof *keys);
   size_t count = 0, listed = 0;
@@ -206,7 +206,7 @@ static void give_up(const jt_store *store, unsigned char *taken, const model_job
   uint32_t unit = jt_cell_unit(jt_word_load(&store->cells[at]));
   raw_record record = raw_read(store, unit);
   memset(taken + (unit - store->geometry.first_unit), 0, raw_units(&record));
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < RAW_BLOBS; i++) {
     const raw_blob *blob = &record.blob[i];
     if (blob->unit != 0)
       memset(taken + (blob->unit - store->geometry.first_unit), 0,

@@ -20,7 +20,7 @@ void raw_seal(uint64_t *words, size_t count) {
 
 size_t raw_encode(const raw_record *record, uint64_t words[RAW_WORDS]) {
   uint64_t *at = words + 9, blobs = 0;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < RAW_BLOBS; i++) {
     const raw_blob *blob = &record->blob[i];
     if (blob->unit == 0) continue;
     blobs |= UINT64_C(1) << i;
@@ -29,7 +29,7 @@ size_t raw_encode(const raw_record *record, uint64_t words[RAW_WORDS]) {
   }
   words[1] = record->version;
   words[2] = record->status | blobs << 8 | (uint64_t)record->id.length << 16 |
-             (uint64_t)record->step.length << 32;
+             (uint64_t)record->step.length << 32 | record->owner << 48;
   words[3] = record->sequence;
   words[4] = (uint64_t)record->created_at;
   words[5] = (uint64_t)record->updated_at;
@@ -49,13 +49,14 @@ void raw_write(const jt_store *store, uint32_t unit, const uint64_t *words,
 raw_record raw_read(const jt_store *store, uint32_t unit) {
   const uint64_t *words = (const void *)(store->base + (size_t)unit * JT_UNIT);
   const uint64_t *at = words + 9;
-  raw_record r = { .version = words[1], .sequence = words[3], .status = words[2] & 0xff };
+  raw_record r = { .version = words[1], .sequence = words[3], .status = words[2] & 0xff,
+                   .owner = words[2] >> 48 };
   r.created_at = (int64_t)words[4];
   r.updated_at = (int64_t)words[5];
   r.started_at = (int64_t)words[6];
   r.finished_at = (int64_t)words[7];
   memcpy(&r.progress, &words[8], 8);
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < RAW_BLOBS; i++) {
     if (!(words[2] >> (8 + i) & 1)) continue;
     r.blob[i] = (raw_blob){ at[0] >> 36, at[0] & ((UINT64_C(1) << 36) - 1), at[1] };
     at += 2;

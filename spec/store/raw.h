@@ -12,15 +12,17 @@ typedef struct raw_blob {
   uint64_t unit, length, checksum;  /* unit 0: absent */
 } raw_blob;
 
+enum { RAW_BLOBS = 4 };
+
 typedef struct raw_record {
-  uint64_t version, sequence, status;
+  uint64_t version, sequence, status, owner;
   int64_t created_at, updated_at, started_at, finished_at;
   double progress;
-  raw_blob blob[3];
+  raw_blob blob[RAW_BLOBS];
   jt_text id, step;               /* of one that was read: in the region */
 } raw_record;
 
-enum { RAW_WORDS = 9 + 6 + (JT_ID_MAX + 7) / 8 + (JT_STEP_MAX + 7) / 8 };
+enum { RAW_WORDS = 9 + 2 * RAW_BLOBS + (JT_ID_MAX + 7) / 8 + (JT_STEP_MAX + 7) / 8 };
 
 /* Fills the words, the checksum too; returns how many. */
 size_t raw_encode(const raw_record *record, uint64_t words[RAW_WORDS]);

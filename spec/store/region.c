@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "store/recover.h"
+#include "store/bury.h"
 
 #define WALL ((size_t)JT_PAGE)
 
@@ -77,8 +77,7 @@ jt_store *region_clone(const jt_store *store) {
 
 void region_verify(jt_store *store) {
   jt_error error;
-  CHECK_CODE(jt_lock_make(store->header, &error), JT_OK);
-  jt_recover(store, JT_VERIFY);
+  CHECK_CODE(jt_begin_anew(store, &error), JT_OK);
 }
 
 jt_store region_view(const jt_store *store, bool readonly) {
@@ -126,6 +125,20 @@ jt_code set_status(jt_store *store, const job_id *id, jt_status status) {
 
 jt_code erase(jt_store *store, const job_id *id) {
   return jt_delete(store, id->text, id->length);
+}
+
+jt_code claim_job(jt_store *store, const job_id *id) {
+  return jt_claim(store, id->text, id->length);
+}
+
+jt_code cancel_job(jt_store *store, const job_id *id, const char *reason) {
+  return jt_cancel(store, id->text, id->length, text_of(reason));
+}
+
+job_id create_claimed(jt_store *store, const char *type, uint32_t number) {
+  job_id id = create(store, type, number);
+  CHECK_CODE(claim_job(store, &id), JT_OK);
+  return id;
 }
 
 job_id create_finished(jt_store *store, const char *type, uint32_t number) {

@@ -55,6 +55,11 @@ jt_code update(jt_store *store, const job_id *id, const jt_change *change);
 jt_code set_status(jt_store *store, const job_id *id, jt_status status);
 jt_code erase(jt_store *store, const job_id *id);
 
+/* jt_claim, jt_cancel by id; and claiming that must succeed. */
+jt_code claim_job(jt_store *store, const job_id *id);
+jt_code cancel_job(jt_store *store, const job_id *id, const char *reason);
+job_id create_claimed(jt_store *store, const char *type, uint32_t number);
+
 /* Creates a finished job, or one with a result of so many bytes. */
 job_id create_finished(jt_store *store, const char *type, uint32_t number);
 jt_code set_result(jt_store *store, const job_id *id, size_t bytes, char fill);

@@ -100,7 +100,7 @@ static void read_shared(stage *s, uint32_t job, uint64_t *seen) {
 
 static void look_around(stage *s) {
   jt_key keys[MAX_JOBS];
-  jt_filter shared = { JT_RUNNING, text_of("shared") };
+  jt_filter shared = { JT_RUNNING, text_of("shared"), 0 };
   size_t count = 0;
   jt_stats stats;
   CHECK_CODE(jt_list(s->store, &shared, keys, MAX_JOBS, &count), JT_OK);

@@ -28,8 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bury.h"
 #include "notify.h"
-#include "recover.h"
 
 enum { GATE = 0, PRESENCE = 1 };
 
@@ -237,12 +237,8 @@ static jt_code open_alone(const opening *o) {
   jt_code code = map_existing(o);
   if (code == JT_OK) code = fill_holes(o);
   if (code != JT_OK) return code;
-  jt_header *header = o->store->header;
-  code = jt_lock_make(header, o->error);
-  if (code != JT_OK) return code;
-  jt_word_store(&header->pid_namespace, pid_namespace());
-  jt_recover(o->store, JT_VERIFY);
-  return JT_OK;
+  jt_word_store(&o->store->header->pid_namespace, pid_namespace());
+  return jt_begin_anew(o->store, o->error);
 }
 
 /*
@@ -253,7 +249,7 @@ static jt_code open_alone(const opening *o) {
 static jt_code open_among_others(const opening *o) {
   jt_code code = map_existing(o);
   if (code != JT_OK) return code;
-  if (!jt_lock_is_one(o->store->header))
+  if (!jt_locks_are_sound(o->store))
     return jt_fail(o->error, JT_CORRUPT, "%s is damaged: its lock is", o->path);
   uint64_t theirs = jt_word_load(&o->store->header->pid_namespace);
   uint64_t ours = pid_namespace();
@@ -302,10 +298,32 @@ static void map_notice(const opening *o) {
   if (page != MAP_FAILED) o->store->notice = page;
 }
 
+/*
+** Whether a writer is there. If not, the owners' locks say nothing: they may be from
+** before a reboot, or of another file. Those who come later make them anew, and
+** count an incarnation; so the number is read before.
+*/
+static void look_for_writers(jt_store *store) {
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = PRESENCE,
+                        .l_len = 1 };
+  store->doubted = atomic_load_explicit(&store->header->incarnation,
+                                        memory_order_acquire);
+  store->doubts = fcntl(store->file, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK;
+}
+
 static jt_code open_for_reading(const opening *o) {
   jt_code code = map_existing(o);
-  if (code == JT_OK) map_notice(o);
-  return code;
+  if (code != JT_OK) return code;
+  map_notice(o);
+  look_for_writers(o->store);
+  return JT_OK;
+}
+
+static void let_go(jt_store *store) {
+  if (store->readonly && store->notice != NULL) munmap(store->notice, JT_PAGE);
+  if (store->base != NULL) munmap(store->base, store->geometry.size);
+  if (store->file >= 0) close(store->file);
+  free(store);
 }
 
 jt_code jt_store_open(const char *path, const jt_options *options,
@@ -319,13 +337,22 @@ jt_code jt_store_open(const char *path, const jt_options *options,
   if (code == JT_OK)
     code = options->readonly ? open_for_reading(&o) : open_for_writing(&o);
   if (code == JT_OK) *store = o.store;
-  else jt_store_close(o.store);
+  else let_go(o.store);
   return code;
 }
 
+/* Closed, but a thread of this process owns jobs by it: see store.h. */
+static _Atomic(jt_store *) kept;
+
+static void keep(jt_store *store) {
+  store->replaced = atomic_load_explicit(&kept, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak_explicit(&kept, &store->replaced, store,
+                                                memory_order_release,
+                                                memory_order_relaxed))
+    continue;
+}
+
 void jt_store_close(jt_store *store) {
-  if (store->readonly && store->notice != NULL) munmap(store->notice, JT_PAGE);
-  if (store->base != NULL) munmap(store->base, store->geometry.size);
-  if (store->file >= 0) close(store->file);
-  free(store);
+  if (jt_owners_part(store)) let_go(store);
+  else keep(store);
 }

@@ -10,6 +10,7 @@
 #define MIN_UNITS 16u
 #define MAX_JOBS (UINT64_C(1) << 27)
 #define MIN_CANDIDATES 16u
+#define OWNERS_AT (2 * JT_PAGE)
 
 jt_code jt_fail(jt_error *error, jt_code code, const char *format, ...) {
   if (error != NULL) {
@@ -53,7 +54,7 @@ bool jt_geometry_make(uint64_t size, uint64_t max_jobs, jt_geometry *geometry,
   }
   g.cells = cells_for(max_jobs);
   g.candidates = candidates_for(max_jobs);
-  g.cells_at = 2 * JT_PAGE;
+  g.cells_at = OWNERS_AT + JT_OWNERS * sizeof(jt_slot);
   g.scratch_at = g.cells_at + (uint64_t)g.cells * sizeof(jt_word);
   g.bitmap_at = g.scratch_at + (uint64_t)g.candidates * sizeof(jt_candidate);
   uint64_t bitmap_bytes = line_up((size / JT_UNIT + 7) / 8);
@@ -77,29 +78,39 @@ void jt_store_attach(jt_store *store, const jt_geometry *geometry, void *base) {
   store->base = bytes;
   store->header = base;
   store->notice = (void *)(bytes + JT_PAGE);
+  store->slots = (void *)(bytes + OWNERS_AT);
   store->cells = (void *)(bytes + geometry->cells_at);
   store->scratch = (void *)(bytes + geometry->scratch_at);
   store->bitmap = (void *)(bytes + geometry->bitmap_at);
 }
 
-jt_code jt_lock_make(jt_header *header, jt_error *error) {
+static int make_lock(pthread_mutex_t *lock) {
   pthread_mutexattr_t shared;
   int failed = pthread_mutexattr_init(&shared);
-  if (failed == 0) {
-    pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&shared, PTHREAD_MUTEX_ROBUST);
-    memset(&header->lock, 0, sizeof header->lock);
-    failed = pthread_mutex_init(&header->lock, &shared);
-    pthread_mutexattr_destroy(&shared);
-  }
+  if (failed != 0) return failed;
+  pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+  pthread_mutexattr_setrobust(&shared, PTHREAD_MUTEX_ROBUST);
+  memset(lock, 0, sizeof *lock);
+  failed = pthread_mutex_init(lock, &shared);
+  pthread_mutexattr_destroy(&shared);
+  return failed;
+}
+
+jt_code jt_locks_make(jt_store *store, jt_error *error) {
+  int failed = make_lock(&store->header->lock);
+  for (uint32_t i = 0; i < JT_OWNERS && failed == 0; i++)
+    failed = make_lock(&store->slots[i].life);
   if (failed == 0) return JT_OK;
   return jt_fail(error, JT_IO, "cannot make a robust lock: %s", strerror(failed));
 }
 
-bool jt_lock_is_one(const jt_header *header) {
-  jt_header model;
-  return jt_lock_make(&model, NULL) == JT_OK &&
-         header->lock.__data.__kind == model.lock.__data.__kind;
+bool jt_locks_are_sound(const jt_store *store) {
+  pthread_mutex_t model;
+  if (make_lock(&model) != 0) return false;
+  bool sound = store->header->lock.__data.__kind == model.__data.__kind;
+  for (uint32_t i = 0; i < JT_OWNERS; i++)
+    sound = sound && store->slots[i].life.__data.__kind == model.__data.__kind;
+  return sound;
 }
 
 uint64_t jt_default_jobs(uint64_t size) {
@@ -121,5 +132,5 @@ jt_code jt_header_make(jt_store *store, jt_error *error) {
   header->identity = jt_header_identity(header);
   jt_word_store(&header->retention, (uint64_t)(int64_t)JT_KEEP);
   jt_word_store(&header->longest_search, jt_twice(0));
-  return jt_lock_make(header, error);
+  return jt_locks_make(store, error);
 }

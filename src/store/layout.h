@@ -4,6 +4,7 @@
 **   page 0    header: identity, the writers' lock, counters
 **   page 1    notice: the futex word; the only page a read-only store may
 **             have mapped for writing, so that it can say that it waits
+**   owners    a slot for each thread that owns jobs
 **   cells     the index, and the only truth about which jobs exist
 **   scratch   room for the eviction pass; means nothing in between
 **   bitmap    one bit for each 64-byte unit of the heap     } derived from
@@ -21,7 +22,7 @@
 #include "store.h"
 #include "words.h"
 
-#define JT_LAYOUT_VERSION 1u
+#define JT_LAYOUT_VERSION 2u
 #define JT_PAGE 4096u
 #define JT_UNIT 64u
 #define JT_UNIT_BITS 28           /* of a unit's number in a cell: 16 GiB */
@@ -49,6 +50,8 @@ typedef struct jt_header {
   jt_word retention;              /* int64_t: microseconds, or JT_KEEP */
   jt_word longest_search;         /* cells that a search may have to look at;
                                      written as jt_twice */
+  jt_word incarnation;            /* how often somebody has opened the file alone,
+                                     and made its locks anew */
 
   /* Polled by readers: alone on its line. */
   alignas(64) jt_word version;    /* of the newest publication or removal */
@@ -66,6 +69,8 @@ typedef struct jt_header {
   jt_word evictions;
   jt_word recoveries;
   jt_word damaged;
+  jt_word unsettled;              /* the version at which writing off the dead
+                                     found no room; 0: it did. See bury.h */
 } jt_header;
 
 _Static_assert(sizeof(jt_header) <= JT_PAGE, "the header fills one page");
@@ -73,6 +78,18 @@ _Static_assert(sizeof(jt_header) <= JT_PAGE, "the header fills one page");
 typedef struct jt_notice {
   _Atomic uint32_t word;          /* see notify.h */
 } jt_notice;
+
+/* A thread that owns jobs; the mechanism is told in owner.h. */
+typedef struct jt_slot {
+  alignas(64) pthread_mutex_t life;  /* robust; held until the thread ends */
+  _Atomic uint32_t pid;           /* its process, to be named when it is dead */
+  _Atomic uint32_t state;         /* JT_SLOT_FREE, JT_SLOT_USED */
+  jt_word base;                   /* where that process had mapped the region */
+} jt_slot;
+
+enum { JT_SLOT_FREE, JT_SLOT_USED };
+
+_Static_assert(sizeof(jt_slot) == 64, "slots do not share cache lines");
 
 /* One candidate of the eviction pass. */
 typedef struct jt_candidate {
@@ -101,29 +118,33 @@ struct jt_store {
   unsigned char *base;
   jt_header *header;
   jt_notice *notice;              /* NULL: may not be written, so waits poll */
+  jt_slot *slots;
   jt_word *cells;
   uint64_t *bitmap;               /* under the lock */
   jt_candidate *scratch;          /* under the lock */
   bool readonly;
+  bool doubts;                    /* no writer was there: owners that were alive in */
+  uint64_t doubted;               /* this incarnation are not believed to be */
   int file;                       /* -1: anonymous */
-  struct jt_store *replaced;      /* in memory: see memory.c */
+  struct jt_store *replaced;      /* of a list in memory.c, or in file.c */
 };
 
 /* Points 'store' at a mapped region of that geometry. */
 void jt_store_attach(jt_store *store, const jt_geometry *geometry, void *base);
 
-/* A region's identity and an unlocked lock, all but its magic. */
+/* A region's identity, an unlocked lock and free slots: all but its magic. */
 jt_code jt_header_make(jt_store *store, jt_error *error);
 
 /* What jt_header.identity should be. */
 uint64_t jt_header_identity(const jt_header *header);
 
-/* (Re)initialises the lock: only where nobody else can be using it. */
-jt_code jt_lock_make(jt_header *header, jt_error *error);
+/* (Re)initialises the lock and the slots' own, which then nobody holds: only where
+   nobody else can be using them. */
+jt_code jt_locks_make(jt_store *store, jt_error *error);
 
-/* Whether the lock is of the kind that jt_lock_make makes: glibc ends a process
+/* Whether all these are of the kind that jt_locks_make makes: glibc ends a process
    that uses one of another kind. */
-bool jt_lock_is_one(const jt_header *header);
+bool jt_locks_are_sound(const jt_store *store);
 
 static inline jt_word *jt_unit_words(const jt_store *store, uint32_t unit) {
   return (jt_word *)(void *)(store->base + (uint64_t)unit * JT_UNIT);

@@ -22,21 +22,31 @@ static int lock_in_time(pthread_mutex_t *lock) {
   return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &limit);
 }
 
-jt_code jt_lock(jt_store *store) {
-  if (store->readonly) return JT_READONLY;
-  pthread_mutex_t *lock = &store->header->lock;
-  switch (lock_in_time(lock)) {
+/* 'outcome': of the attempt to lock. */
+static jt_code enter(jt_store *store, int outcome) {
+  switch (outcome) {
     case 0:
       return JT_OK;
     case EOWNERDEAD:
       jt_recover(store, JT_TRUST);
-      pthread_mutex_consistent(lock);
+      pthread_mutex_consistent(&store->header->lock);
       return JT_OK;
+    case EBUSY:
     case ETIMEDOUT:
       return JT_BUSY;
     default:
       return JT_CORRUPT;
   }
+}
+
+jt_code jt_lock(jt_store *store) {
+  if (store->readonly) return JT_READONLY;
+  return enter(store, lock_in_time(&store->header->lock));
+}
+
+jt_code jt_lock_now(jt_store *store) {
+  if (store->readonly) return JT_READONLY;
+  return enter(store, pthread_mutex_trylock(&store->header->lock));
 }
 
 void jt_unlock(jt_store *store) {

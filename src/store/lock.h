@@ -14,6 +14,9 @@
 */
 jt_code jt_lock(jt_store *store);
 
+/* Likewise, if nobody holds it; JT_BUSY: somebody does. */
+jt_code jt_lock_now(jt_store *store);
+
 void jt_unlock(jt_store *store);
 
 #endif

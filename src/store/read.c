@@ -11,12 +11,17 @@
 ** In between the reader may have slept for as long as it takes to publish 2^24
 ** versions, and the cell's 24 bits come round again. The record's own version,
 ** of 64 bits, tells the two apart: it is loaded again too.
+**
+** Whether a job's owner lives is looked up between the copy and the second look
+** at the cell. See owner.h for why that is right. Only owned jobs pay for it.
 */
 #include "read.h"
 
 #include "cells.h"
 #include "evict.h"
+#include "bury.h"
 #include "lock.h"
+#include "owner.h"
 
 static bool unchanged(const jt_store *store, uint32_t at, uint64_t cell,
                       uint64_t version) {
@@ -39,6 +44,15 @@ static bool credible(const jt_store *store, const jt_sight *sight) {
          (!store->readonly || jt_record_intact(&sight->words));
 }
 
+/* Asked of a copy that may be torn: its shape has been checked, no more. */
+__attribute__((noinline))
+static bool owner_is_gone(const jt_store *store, jt_sight *sight) {
+  uint32_t owner = jt_words_owner(&sight->words);
+  if (jt_status_finished(jt_words_status(&sight->words))) return false;
+  sight->pid = jt_owner_pid(store, owner);
+  return !jt_owner_lives(store, owner);
+}
+
 static jt_code sight_cell(const jt_store *store, uint32_t at, uint64_t cell,
                           jt_sight *sight) {
   uint32_t unit = jt_cell_unit(cell);
@@ -47,6 +61,8 @@ static jt_code sight_cell(const jt_store *store, uint32_t at, uint64_t cell,
   sight->at = at;
   sight->cell = cell;
   bool copied = jt_record_copy(store, unit, &sight->words);
+  sight->orphaned = copied && jt_words_owner(&sight->words) != 0 &&
+                    owner_is_gone(store, sight);
   if (!unchanged(store, at, cell, jt_words_version(&sight->words))) return JT_BUSY;
   return copied && jt_record_valid(store, &sight->words) && credible(store, sight)
          ? JT_OK : JT_CORRUPT;
@@ -103,6 +119,23 @@ jt_code jt_read(jt_store *store, jt_try attempt, void *context) {
   return code;
 }
 
+typedef struct looking {
+  uint32_t at;
+  jt_sight *sight;
+} looking;
+
+static jt_code try_look(jt_store *store, void *context) {
+  const looking *want = context;
+  return jt_sight_at(store, want->at, want->sight);
+}
+
+jt_code jt_sight_read(jt_store *store, uint32_t at, jt_sight *sight) {
+  looking want = { at, sight };
+  return jt_read(store, try_look, &want);
+}
+
+/* ------------------------------------------------------------- copying out */
+
 static size_t size_needed(const jt_record_words *words, const jt_blob *blob) {
   size_t size = sizeof(jt_job) + jt_text_room(words->shape.id_length) +
                 jt_text_room(words->shape.step_length);
@@ -129,14 +162,16 @@ static char *place_blob(const jt_store *store, char *at, const jt_blob *blob,
   return at + jt_text_room(blob->length);
 }
 
-static bool place_blobs(const jt_store *store, const jt_blob *blob, jt_job *job,
-                        char *at) {
+static bool place_blobs(const jt_store *store, const jt_blob *blob, int from, int to,
+                        jt_job *job, char **place) {
   bool intact = true;
-  for (int i = 0; i < JT_BLOBS; i++) {
+  char *at = *place;
+  for (int i = from; i < to; i++) {
     if (blob[i].unit == 0) continue;
     job->length[JT_RESULT + i] = blob[i].length;
     at = place_blob(store, at, &blob[i], &intact);
   }
+  *place = at;
   return intact;
 }
 
@@ -150,21 +185,51 @@ static char *place_record(const jt_record_words *words, jt_job *out) {
   out->status = jt_words_status(words);
   out->length[JT_ID] = words->shape.id_length;
   out->length[JT_STEP] = words->shape.step_length;
-  out->length[JT_RESULT] = out->length[JT_ERROR] = out->length[JT_META] = JT_ABSENT;
+  for (int part = JT_RESULT; part < JT_PARTS; part++) out->length[part] = JT_ABSENT;
   char *at = place_text((char *)(out + 1), jt_words_id(words));
   return place_text(at, jt_words_step(words));
+}
+
+/*
+** A job whose owner is dead, as it will be when it is written off: failed, one
+** version later, and with another error than may be stored.
+*/
+__attribute__((noinline))
+static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job *out,
+                           size_t capacity, size_t *needed) {
+  enum { ERROR = JT_ERROR - JT_RESULT };
+  char epitaph[JT_EPITAPH_MAX];
+  size_t length = jt_epitaph(sight->pid, jt_words_step(&sight->words), epitaph);
+  jt_blob blob[JT_BLOBS];
+  jt_words_blobs(&sight->words, blob);
+  blob[ERROR].unit = 0;
+  *needed = size_needed(&sight->words, blob) + jt_text_room(length);
+  if (*needed > capacity) return JT_TOO_SMALL;
+  char *at = place_record(&sight->words, out);
+  out->status = jt_sight_status(sight);
+  out->version = jt_sight_version(sight);
+  out->finished_at = out->updated_at;
+  bool intact = place_blobs(store, blob, 0, ERROR, out, &at);
+  out->length[JT_ERROR] = length;
+  memcpy(at, epitaph, length);
+  at[length] = '\0';
+  at += jt_text_room(length);
+  intact &= place_blobs(store, blob, ERROR + 1, JT_BLOBS, out, &at);
+  if (!jt_sight_holds(store, sight)) return JT_BUSY;
+  return intact ? JT_OK : JT_CORRUPT;
 }
 
 jt_code jt_sight_copy(const jt_store *store, const jt_sight *sight, jt_job *out,
                       size_t capacity, size_t *needed) {
   jt_blob blob[JT_BLOBS];
   bool has_blobs = sight->words.shape.blobs != 0;
+  if (sight->orphaned) return copy_orphan(store, sight, out, capacity, needed);
   if (has_blobs) jt_words_blobs(&sight->words, blob);
   *needed = size_needed(&sight->words, blob);
   if (*needed > capacity) return JT_TOO_SMALL;
   char *at = place_record(&sight->words, out);
   if (!has_blobs) return JT_OK;
-  bool intact = place_blobs(store, blob, out, at);
+  bool intact = place_blobs(store, blob, 0, JT_BLOBS, out, &at);
   if (!jt_sight_holds(store, sight)) return JT_BUSY;
   return intact ? JT_OK : JT_CORRUPT;
 }
@@ -173,53 +238,24 @@ typedef struct get {
   jt_text id;
   jt_job *out;
   size_t capacity, *needed;
+  bool orphaned;
 } get;
 
 static jt_code try_get(jt_store *store, void *context) {
-  const get *want = context;
+  get *want = context;
   jt_sight sight;
+  want->orphaned = false;
   jt_code code = jt_sight_find(store, want->id, &sight);
   if (code != JT_OK) return code;
+  want->orphaned = sight.orphaned;
   if (jt_expired(store, &sight.words)) return JT_NOT_FOUND;
   return jt_sight_copy(store, &sight, want->out, want->capacity, want->needed);
 }
 
 jt_code jt_get(jt_store *store, const char *id, size_t length, jt_job *out,
                size_t capacity, size_t *needed) {
-  get want = { { id, length }, out, capacity, needed };
-  return jt_read(store, try_get, &want);
-}
-
-uint64_t jt_store_version(const jt_store *store) {
-  return atomic_load_explicit(&store->header->version, memory_order_acquire);
-}
-
-bool jt_store_is_readonly(const jt_store *store) {
-  return store->readonly;
-}
-
-static uint64_t at_most(uint64_t value, uint64_t limit) {
-  return value < limit ? value : limit;
-}
-
-/* The counters lie in the region: a damaged one may make a number wrong, but not
-   larger than it can be. */
-void jt_store_stats(const jt_store *store, jt_stats *stats) {
-  const jt_header *header = store->header;
-  uint64_t heap = store->geometry.end_unit - store->geometry.first_unit;
-  uint64_t used = at_most(jt_word_load(&header->units_used), heap);
-  *stats = (jt_stats){ .max_jobs = store->geometry.max_jobs,
-                       .size = store->geometry.size,
-                       .evictions = jt_word_load(&header->evictions),
-                       .recoveries = jt_word_load(&header->recoveries),
-                       .damaged = jt_word_load(&header->damaged),
-                       .version = jt_store_version(store),
-                       .retention = (int64_t)jt_word_load(&header->retention) };
-  for (int i = 0; i < JT_STATUSES; i++) {
-    stats->by_status[i] = at_most(jt_word_load(&header->by_status[i]), stats->max_jobs);
-    stats->jobs += stats->by_status[i];
-  }
-  stats->jobs = at_most(stats->jobs, stats->max_jobs);
-  stats->bytes_used = used * JT_UNIT;
-  stats->bytes_available = (heap - used) * JT_UNIT;
+  get want = { { id, length }, out, capacity, needed, false };
+  jt_code code = jt_read(store, try_get, &want);
+  if (want.orphaned && jt_settle(store)) code = jt_read(store, try_get, &want);
+  return code;
 }

@@ -1,17 +1,29 @@
 /*
-** read.h - reading one record without the lock, for read.c, list.c and wait.c.
+** read.h - reading one record without the lock, for all who look at jobs: what is
+** stored, and what is to be said of a job whose owner is dead.
 */
 #ifndef JT_READ_H
 #define JT_READ_H
 
 #include "record.h"
 
-/* A job found, and a valid copy of its record. */
+/* A job found, and a valid copy of its record. Ask jt_sight_... for what may be
+   otherwise when it is orphaned. */
 typedef struct jt_sight {
   uint32_t at;
   uint64_t cell;
+  bool orphaned;                  /* unfinished, and its owner is dead */
+  uint32_t pid;                   /* who that was; set if orphaned */
   jt_record_words words;
 } jt_sight;
+
+static inline jt_status jt_sight_status(const jt_sight *sight) {
+  return sight->orphaned ? JT_FAILED : jt_words_status(&sight->words);
+}
+
+static inline uint64_t jt_sight_version(const jt_sight *sight) {
+  return jt_words_version(&sight->words) + sight->orphaned;
+}
 
 /*
 ** Copies the record that the cell 'at' refers to. JT_NOT_FOUND: no job there.
@@ -32,6 +44,9 @@ bool jt_sight_holds(const jt_store *store, const jt_sight *sight);
 */
 typedef jt_code (*jt_try)(jt_store *store, void *context);
 jt_code jt_read(jt_store *store, jt_try attempt, void *context);
+
+/* jt_sight_at, tried until it is not JT_BUSY. */
+jt_code jt_sight_read(jt_store *store, uint32_t at, jt_sight *sight);
 
 /* Copies a seen job out, as jt_get does. */
 jt_code jt_sight_copy(const jt_store *store, const jt_sight *sight, jt_job *out,

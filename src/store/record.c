@@ -8,7 +8,8 @@ _Static_assert(offsetof(jt_record, progress) == offsetof(jt_record, sequence) + 
 
 static uint64_t shape_pack(const jt_record *record, unsigned blobs) {
   return (uint64_t)record->status | (uint64_t)blobs << 8 |
-         (uint64_t)record->id.length << 16 | (uint64_t)record->step.length << 32;
+         (uint64_t)record->id.length << 16 | (uint64_t)record->step.length << 32 |
+         (uint64_t)record->owner << 48;
 }
 
 static inline uint32_t words_for(size_t bytes) {
@@ -17,7 +18,7 @@ static inline uint32_t words_for(size_t bytes) {
 
 /* Compilers call a function for the general case, and this is in every path. */
 static inline uint32_t count_blobs(uint32_t blobs) {
-  return (blobs & 1) + (blobs >> 1 & 1) + (blobs >> 2 & 1);
+  return (blobs & 1) + (blobs >> 1 & 1) + (blobs >> 2 & 1) + (blobs >> 3 & 1);
 }
 
 static inline bool shape_read(uint64_t packed, jt_shape *out) {
@@ -25,7 +26,8 @@ static inline bool shape_read(uint64_t packed, jt_shape *out) {
   out->blobs = packed >> 8 & 0xff;
   out->id_length = packed >> 16 & 0xffff;
   out->step_length = packed >> 32 & 0xffff;
-  if (packed >> 48 != 0 || out->status >= JT_STATUSES || out->blobs >> JT_BLOBS ||
+  out->owner = (uint32_t)(packed >> 48);
+  if (out->owner > JT_OWNERS || out->status >= JT_STATUSES || out->blobs >> JT_BLOBS ||
       out->id_length < 10 || out->id_length > JT_ID_MAX ||
       out->step_length > JT_STEP_MAX)
     return false;
@@ -158,6 +160,7 @@ bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record) {
   record->version = jt_word_load(from + JT_RECORD_VERSION);
   record->finished_at = (int64_t)jt_word_load(from + 7);
   record->status = (jt_status)s.status;
+  record->owner = s.owner;
   record->units = jt_units_for((uint64_t)s.words * 8);
   for (int i = 0; i < JT_BLOBS; i++) record->blob[i].unit = 0;
   if (s.blobs == 0) return true;
@@ -182,6 +185,7 @@ void jt_record_decode(const jt_record_words *words, jt_record *record) {
   record->version = words->word[1];
   memcpy(&record->sequence, &words->word[3], 6 * 8);
   record->status = jt_words_status(words);
+  record->owner = jt_words_owner(words);
   record->units = jt_units_for((uint64_t)words->shape.words * 8);
   record->id = jt_words_id(words);
   record->step = jt_words_step(words);

@@ -6,14 +6,16 @@
 **
 **   0  checksum    of all the words after it
 **   1  version     the store's counter when this record was published
-**   2  shape       status:8 | blobs:8 | id:16 | step:16 | 0:16
+**   2  shape       status:8 | blobs:8 | id:16 | step:16 | owner:16
 **   3  sequence    the store's counter when the job was created
 **   4  created_at  5  updated_at  6  started_at  7  finished_at
 **   8  progress    the bits of a double
 **   9  a pair of words for each blob that 'blobs' has a bit for, in the order
-**      result, error, meta:  unit:28 | length:36,  checksum of its bytes
+**      result, error, meta, cancel:  unit:28 | length:36,  checksum of its bytes
 **   -  the id, padded with zeros to whole words
 **   -  the step, likewise
+**
+** owner: of an unfinished job the number of a slot (owner.h), from 1; 0: nobody.
 **
 ** A job without blobs and with short texts takes two units, 128 bytes: the
 ** first cache line tells all that listing, eviction and recovery ask for.
@@ -24,7 +26,7 @@
 #include "layout.h"
 
 enum {
-  JT_BLOBS = 3,
+  JT_BLOBS = 4,
   JT_RECORD_VERSION = 1,          /* the index of that word */
   JT_RECORD_FIXED = 9,            /* words before the blobs */
   JT_RECORD_WORDS = JT_RECORD_FIXED + 2 * JT_BLOBS +
@@ -57,15 +59,16 @@ typedef struct jt_record {
   int64_t created_at, updated_at, started_at, finished_at;
   double progress;
   jt_status status;
+  uint32_t owner;
   uint32_t units;                 /* of its own run; jt_record_measure sets it */
-  jt_blob blob[JT_BLOBS];         /* result, error, meta */
+  jt_blob blob[JT_BLOBS];         /* result, error, meta, cancel */
   jt_text id, step;               /* somewhere else: in the words it was read
                                      from, or the caller's */
 } jt_record;
 
 /* What word 2 says, checked. */
 typedef struct jt_shape {
-  uint32_t status, blobs;
+  uint32_t status, blobs, owner;
   uint32_t id_length, step_length;
   uint32_t id_at, step_at, words; /* indices, and the size, in words */
 } jt_shape;
@@ -115,6 +118,10 @@ static inline jt_status jt_words_status(const jt_record_words *words) {
   return (jt_status)words->shape.status;
 }
 
+static inline uint32_t jt_words_owner(const jt_record_words *words) {
+  return words->shape.owner;
+}
+
 static inline jt_text jt_words_id(const jt_record_words *words) {
   const jt_shape *s = &words->shape;
   return (jt_text){ (const char *)(words->word + s->id_at), s->id_length };
@@ -143,7 +150,7 @@ static inline void jt_record_prefetch(const jt_store *store, uint32_t unit,
 
 /*
 ** Reads what the first cache line tells of a job's state and room, and the
-** blobs' places: version, status, finished_at, units and blob. The rest of
+** blobs' places: version, status, owner, finished_at, units and blob. The rest of
 ** *record is left as it was. Under the lock. False: not a record inside the heap.
 */
 bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record);

@@ -1,0 +1,85 @@
+/*
+** replace.c - building a job's new record beside the old one: reserve all the units
+** that it needs (making room if it must), fill them, publish.
+*/
+#include "replace.h"
+
+#include "cells.h"
+#include "evict.h"
+#include "heap.h"
+#include "publish.h"
+#include "room.h"
+
+void jt_record_renew(const jt_sight *job, jt_record *record) {
+  int64_t now = jt_now();
+  jt_record_decode(&job->words, record);
+  record->updated_at = now > record->updated_at ? now : record->updated_at + 1;
+}
+
+void jt_record_enter(jt_record *record, jt_status status) {
+  if (status == JT_RUNNING && record->started_at == 0)
+    record->started_at = record->updated_at;
+  if (jt_status_finished(status) && record->finished_at == 0)
+    record->finished_at = record->updated_at;
+  if (status == JT_COMPLETED && record->status != JT_COMPLETED) record->progress = 1;
+  record->status = status;
+  if (jt_status_finished(status)) record->owner = 0;
+}
+
+static bool blobs_fit(const jt_store *store, const jt_blob_plan *plan) {
+  uint64_t heap = jt_heap_units(store) * JT_UNIT;
+  for (int i = 0; i < JT_BLOBS; i++)
+    if (plan->text[i].length > heap) return false;
+  return true;
+}
+
+/* The runs to reserve: first the record's, then one for each new blob. */
+static int plan_runs(jt_record *record, const jt_blob_plan *plan, jt_run runs[JT_RUNS]) {
+  int count = 1;
+  for (int i = 0; i < JT_BLOBS; i++) {
+    if (!plan->changes[i]) continue;
+    bool present = plan->text[i].bytes != NULL;
+    /* A place not known yet, so that the record's size is right. */
+    record->blob[i] = (jt_blob){ .unit = present ? UINT32_MAX : 0 };
+    if (present) runs[count++] = (jt_run){ 0, jt_units_for(plan->text[i].length) };
+  }
+  jt_record_measure(record);
+  runs[0] = (jt_run){ 0, record->units };
+  return count;
+}
+
+static void write_blobs(jt_store *store, jt_record *record, const jt_blob_plan *plan,
+                        const jt_run *runs) {
+  for (int i = 0; i < JT_BLOBS; i++)
+    if (plan->text[i].bytes != NULL)
+      record->blob[i] = jt_blob_write(store, (runs++)->unit, plan->text[i]);
+}
+
+/* What the old record held and the new one does not: its own run, and the
+   blobs that were replaced or cleared. */
+static void give_old(jt_store *store, uint32_t unit, const jt_record *old,
+                     const jt_blob_plan *plan) {
+  jt_record gone = *old;
+  jt_run runs[JT_RUNS];
+  for (int i = 0; i < JT_BLOBS; i++)
+    if (!plan->changes[i]) gone.blob[i] = (jt_blob){ 0 };
+  int count = jt_record_runs(&gone, unit, runs);
+  jt_room_give(store, runs, count);
+}
+
+jt_code jt_replace(jt_store *store, const jt_sight *job, jt_record *record,
+                   const jt_blob_plan *plan) {
+  jt_record old;
+  jt_run runs[JT_RUNS];
+  jt_record_decode(&job->words, &old);
+  if (!blobs_fit(store, plan)) return JT_FULL;
+  int count = plan_runs(record, plan, runs);
+  uint64_t held = jt_status_finished(old.status) ? jt_record_all_units(&old) : 0;
+  jt_code code = jt_room_take(store, runs, count, job->at, held);
+  if (code != JT_OK) return code;
+  write_blobs(store, record, plan, runs + 1);
+  record->version = jt_next_version(store);
+  jt_publish(store, job->at, job->cell, runs[0].unit, record, &old);
+  give_old(store, jt_cell_unit(job->cell), &old, plan);
+  return JT_OK;
+}
