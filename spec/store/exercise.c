@@ -38,6 +38,15 @@ void exercise_reading(jt_store *store) {
   jt_list(store, &all, keys, LISTED, &count);
   CHECK(count <= LISTED);
   for (size_t i = 0; i < count; i++) read_listed(store, &keys[i], &all);
+  uint64_t upto = 0, version = 0;
+  uint32_t dead = 0;
+  jt_changes(store, version, keys, LISTED, &count, &upto);
+  CHECK(count <= LISTED);
+  for (size_t i = 0; i < count; i++) read_listed(store, &keys[i], &all);
+  jt_store_pulse(store, &version, &dead);
+  CHECK(dead <= JT_OWNERS);
+  jt_changes(store, version / 2, keys, LISTED, &count, &upto);
+  CHECK(count <= LISTED);
   job_id none = id_of("none", 1);
   jt_job *job;
   CHECK(get(store, &none, &job) != JT_OK);
@@ -53,6 +62,15 @@ static void try_new_job(jt_store *store, uint32_t number) {
     set_status(store, &id, number % 2 ? JT_FAILED : JT_RUNNING);
 }
 
+/* Claims and asks for an end, and leaves nothing that it owns. */
+static void try_to_own(jt_store *store, uint32_t number) {
+  job_id id = id_of("exercise", number);
+  claim_job(store, &id);
+  cancel_job(store, &id, "exercised");
+  claim_job(store, &id);
+  erase(store, &id);
+}
+
 void exercise(jt_store *store) {
   exercise_reading(store);
   uint64_t most = store->geometry.max_jobs;
@@ -61,6 +79,8 @@ void exercise(jt_store *store) {
   for (uint32_t i = 0; i < jobs + 2; i += 2) {
     job_id id = id_of("exercise", i);
     erase(store, &id);
+    jt_create_numbered(store, "exercise", 8, i);
+    try_to_own(store, i);
   }
   exercise_reading(store);
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "store/bury.h"
+#include "store/owner.h"
 
 #define WALL ((size_t)JT_PAGE)
 
@@ -59,13 +60,22 @@ jt_store *region_make(uint64_t max_jobs, uint32_t units) {
   return store;
 }
 
+/* A region is not to go while the C library's list leads through it. A clone has
+   the same words, and nothing hangs there. */
+static void leave(jt_store *store) {
+  uint32_t self = jt_owner_self(store);
+  if (self != 0 && jt_owner_hangs_here(store, self)) jt_owner_leave(store, self);
+}
+
 void region_free(jt_store *store) {
+  leave(store);
   size_t inside = pages_for(store->geometry.size);
   munmap(store->base - (inside - store->geometry.size) - WALL, inside + 2 * WALL);
   free(store);
 }
 
 void region_copy(jt_store *to, const jt_store *from) {
+  leave(to);
   memcpy(to->base, from->base, from->geometry.size);
 }
 
@@ -77,6 +87,7 @@ jt_store *region_clone(const jt_store *store) {
 
 void region_verify(jt_store *store) {
   jt_error error;
+  leave(store);
   CHECK_CODE(jt_begin_anew(store, &error), JT_OK);
 }
 

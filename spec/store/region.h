@@ -19,6 +19,7 @@ uint64_t region_size(uint64_t max_jobs, uint32_t units);
 ** its first page. Its lock is made; it says READY.
 */
 jt_store *region_make(uint64_t max_jobs, uint32_t units);
+/* What this thread claimed in it has no owner any more, here and in the next two. */
 void region_free(jt_store *store);
 
 /* A second store of the same shape with the same bytes. */

@@ -18,7 +18,9 @@ enum {
   RUNS_OPEN_CROWDS = 25,          /* crowds that open one new file */
   RUNS_KILLS = 600,
   RUNS_THREAD_UPDATES = 60000,    /* by each writing thread */
-  RUNS_PING_PONG = 20000          /* wake-ups between two processes */
+  RUNS_PING_PONG = 20000,         /* wake-ups between two processes */
+  RUNS_CHANGES = 3000,            /* scans for changes */
+  RUNS_OWNERS = 300               /* owners that end in the midst of a storm */
 };
 
 #endif
