@@ -33,7 +33,7 @@ enum { FAILED = 1, SKIPPED = 77, MANY = 20 };
 static _Atomic unsigned failures;
 static char folder[256];
 static uint64_t seed = 20261123;
-static uint64_t random_state;
+static _Thread_local uint64_t random_state;
 
 /* ------------------------------------------------------------------ checks */
 
