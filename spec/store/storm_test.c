@@ -36,11 +36,7 @@ static void work(jt_store *store, notes *mine, bool finishing) {
   uint32_t number = atomic_fetch_add(&side->number, 1) + 1;
   const char *type = finishing ? "honest" : "mortal";
   job_id id = id_of(type, number);
-  jt_code code = jt_create_numbered(store, type, 6, number);
-  if (code != JT_OK) {
-    CHECK_CODE(code, JT_FULL);
-    return;
-  }
+  CHECK_CODE(jt_create_numbered(store, type, 6, number), JT_OK);
   atomic_store(&mine->number, number);
   CHECK_CODE(claim_job(store, &id), JT_OK);
   atomic_store(&mine->claimed, number);
@@ -186,7 +182,11 @@ static void owners_come_and_go(void) {
     check_pause(0.0001 * (double)check_below(50));
   }
   atomic_store(&side->ending, 1);
-  for (int i = 0; i < OWNERS; i++) check_kill(mortals[i]), CHECK_JOIN(honest[i]);
+  for (int i = 0; i < OWNERS; i++) {
+    CHECK_AWAIT(&side->mortal[i].claimed, 1);
+    check_kill(mortals[i]);
+    CHECK_JOIN(honest[i]);
+  }
   for (int i = 0; i < READERS; i++) CHECK_JOIN(readers[i]);
   check_end(store);
   check_say("%u jobs, %llu looks, %llu at the dead", atomic_load(&side->number),
