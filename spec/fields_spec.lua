@@ -46,7 +46,7 @@ describe("update_job refuses", function()
 
   it("fields that a job has but that nobody sets", function()
     for _, name in ipairs({ "task_id", "task_type", "created_at", "updated_at",
-      "started_at", "finished_at", "version" }) do
+      "started_at", "finished_at", "version", "cancel_requested" }) do
       refuses_update({ [name] = 1 }, "update_job: ", name)
     end
   end)
@@ -74,6 +74,70 @@ describe("update_job refuses", function()
   it("a bad value at the caller's line after a colon too", function()
     misuse(function() JobTracker:update_job(task_id, { progress = 2 }) end, "progress", "2")
     expect_nothing_applied()
+  end)
+end)
+
+describe("a task_id that is a JobStatus", function()
+  it("is refused by every call, which says what to pass instead", function()
+    for _, name in ipairs({ "get_job", "get_json", "update_job", "claim_job", "cancel_job",
+      "delete_job", "wait_job" }) do
+      misuse(function() JobTracker[name](before.job, {}) end,
+        name .. ": task_id must be a string, such as job.task_id, got JobStatus")
+    end
+    expect_nothing_applied()
+  end)
+
+  it("is what a value of another class is not", function()
+    local other = setmetatable({}, { __name = "Other\n" .. ("x"):rep(100) })
+    local said = misuse(function() JobTracker.get_job(other) end, "a string, got Other")
+    assert.is_nil(said:find("%c"))
+    assert.is_true(#said < 150)
+    misuse(function() JobTracker.get_job(setmetatable({}, { __name = 5 })) end, "got table")
+    misuse(function() JobTracker.get_job(JobTracker.open) end, "got function")
+  end)
+end)
+
+describe("claim_job and cancel_job refuse", function()
+  it("a task_id that is none", function()
+    misuse(function() JobTracker.claim_job() end, "claim_job: task_id", "nothing")
+    misuse(function() JobTracker.claim_job(7) end, "claim_job: task_id", "7")
+    misuse(function() JobTracker.cancel_job(nil, "r") end, "cancel_job: task_id", "nil")
+    expect_nothing_applied()
+  end)
+
+  it("a reason that is no text, or a long one", function()
+    for _, reason in ipairs({ 1, true, {}, job_tracker.null }) do
+      misuse(function() JobTracker.cancel_job(task_id, reason) end,
+        "cancel_job: reason must be a string, got ")
+    end
+    misuse(function() JobTracker.cancel_job(task_id, ("r"):rep(4097)) end,
+      "cancel_job: reason must be at most 4096 bytes, got 4097")
+    expect_nothing_applied()
+  end)
+end)
+
+describe("list_jobs and list_changes refuse", function()
+  it("a before that is no second result of list_jobs", function()
+    for _, before_what in ipairs({ 0, -1, 1.5, NAN, math.huge, "7", true }) do
+      misuse(function() JobTracker.list_jobs({ before = before_what }) end,
+        "list_jobs: before must be an integer, the second result of list_jobs, got ")
+    end
+  end)
+
+  it("an after that is no version", function()
+    for _, after in ipairs({ -1, 1.5, NAN, math.huge, "7", true }) do
+      misuse(function() JobTracker.list_changes(after) end,
+        "list_changes: after must be a store's version, an integer, got ")
+    end
+    misuse(function() JobTracker.list_changes() end, "list_changes: after", "got nothing")
+    misuse(function() JobTracker.list_changes({ limit = 5 }) end, "list_changes: after", "table")
+  end)
+
+  it("options that list_changes has not", function()
+    misuse(function() JobTracker.list_changes(0, { status = "failed" }) end,
+      'list_changes: unknown option "status"; the options are limit')
+    misuse(function() JobTracker.list_changes(0, { limit = 0 }) end, "list_changes: limit", "0")
+    misuse(function() JobTracker.list_changes(0, 5) end, "list_changes: the options", "5")
   end)
 end)
 

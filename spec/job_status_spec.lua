@@ -1,6 +1,7 @@
 -- A JobStatus: its fields, its methods, and that nobody can change it.
 
 local child = require "child"
+local misuse = require "misuse"
 local job_tracker = require "job_tracker"
 local JobTracker, JobStatus, null =
   job_tracker.JobTracker, job_tracker.JobStatus, job_tracker.null
@@ -8,7 +9,8 @@ local JobTracker, JobStatus, null =
 local TIME = "^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%d%d%d%dZ$"
 
 local FIELDS = { "task_id", "task_type", "status", "progress", "current_step", "result",
-  "error", "meta", "created_at", "updated_at", "started_at", "finished_at", "version" }
+  "error", "meta", "cancel_requested", "created_at", "updated_at", "started_at", "finished_at",
+  "version" }
 
 local function clear_jobs() JobTracker.clear_jobs() end
 
@@ -19,6 +21,7 @@ after_each(child.end_all)
 local function full_job()
   local id = JobTracker.create_job("textbook")
   assert(JobTracker.update_job(id, { status = "running", current_step = "Glossary" }))
+  assert(JobTracker.cancel_job(id, "not needed"))
   assert(JobTracker.update_job(id, {
     status = "failed",
     progress = 0.4,
@@ -32,7 +35,7 @@ end
 local function new_job() return JobTracker.get_job(JobTracker.create_job("textbook")) end
 
 describe("a JobStatus", function()
-  it("has all thirteen fields", function()
+  it("has all fourteen fields", function()
     local job = full_job()
     for _, field in ipairs(FIELDS) do assert.is_not_nil(job[field], field) end
     for _, field in ipairs({ "created_at", "updated_at", "started_at", "finished_at" }) do
@@ -158,6 +161,13 @@ describe("the table JobStatus", function()
     local id = JobTracker.create_job("textbook")
     assert.is_true(JobTracker.update_job(id, { status = JobStatus.RUNNING }))
     assert.equal(JobStatus.RUNNING, JobTracker.get_job(id).status)
+  end)
+
+  it("raises for a name that it does not hold", function()
+    misuse(function() return JobStatus.COMPLETE, 1 end, "JobStatus", '"COMPLETE"',
+      "PENDING, RUNNING, COMPLETED, FAILED, to_dict, to_json")
+    misuse(function() return JobStatus.completed, 1 end, '"completed"')
+    misuse(function() return JobStatus[1], 1 end, " 1;")
   end)
 
   it("holds no metamethods", function()

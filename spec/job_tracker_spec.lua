@@ -25,7 +25,8 @@ describe("create_job", function()
     assert.equal(0.0, job.progress)
     assert.equal("Initializing", job.current_step)
     assert.equal("textbook", job.task_type)
-    for _, field in ipairs({ "result", "error", "meta", "started_at", "finished_at" }) do
+    for _, field in ipairs({ "result", "error", "meta", "cancel_requested", "started_at",
+      "finished_at" }) do
       assert.is_nil(job[field], field .. " of a new job")
     end
   end)
@@ -147,7 +148,7 @@ describe("the module", function()
     local opened = assert(JobTracker.open(store_file.path(), { size = "1M" }))
     for _, name in ipairs({ "create_job", "update_job", "get_job", "delete_job",
       "clear_jobs", "list_jobs", "wait_job", "get_json", "stats", "open", "configure",
-      "close" }) do
+      "close", "claim_job", "cancel_job", "list_changes", "version" }) do
       assert.equal("function", type(JobTracker[name]), name)
       assert.equal("function", type(opened[name]), name)
     end

@@ -12,7 +12,8 @@ local SEED = 4711
 local REPLACEMENT = "\239\191\189"
 
 local FIELDS = { "task_id", "task_type", "status", "progress", "current_step", "result",
-  "error", "meta", "created_at", "updated_at", "started_at", "finished_at", "version" }
+  "error", "meta", "cancel_requested", "created_at", "updated_at", "started_at", "finished_at",
+  "version" }
 
 local task_id
 
@@ -56,17 +57,18 @@ describe("the JSON of a job", function()
   it("shows absent fields as null, in the same order", function()
     local pattern = '^{"task_id": ?"' .. task_id .. '", ?"task_type": ?"json", ?'
       .. '"status": ?"pending", ?"progress": ?0%.?0?, ?"current_step": ?"Initializing", ?'
-      .. '"result": ?null, ?"error": ?null, ?"meta": ?null, ?"created_at": ?"[^"]*", ?'
+      .. '"result": ?null, ?"error": ?null, ?"meta": ?null, ?"cancel_requested": ?null, ?"created_at": ?"[^"]*", ?'
       .. '"updated_at": ?"[^"]*", ?"started_at": ?null, ?"finished_at": ?null, ?'
       .. '"version": ?%d+}$'
     assert.matches(pattern, json_text())
     local job = decoded()
-    for _, field in ipairs({ "result", "error", "meta", "started_at", "finished_at" }) do
+    for _, field in ipairs({ "result", "error", "meta", "cancel_requested", "started_at",
+      "finished_at" }) do
       assert.equal(cjson.null, job[field], field)
     end
   end)
 
-  it("has the thirteen fields and no other", function()
+  it("has the fourteen fields and no other", function()
     local names, expected = {}, {}
     for name in pairs(decoded()) do names[#names + 1] = name end
     for index, name in ipairs(FIELDS) do expected[index] = name end

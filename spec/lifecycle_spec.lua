@@ -41,10 +41,11 @@ end
 
 local function expect_refused(id, fields)
   local before, stats = JobTracker.get_job(id), JobTracker.stats()
+  local said = ("a %s job cannot become %s"):format(before.status, fields.status)
   local result, message, code = JobTracker.update_job(id, fields)
   assert.is_nil(result)
   assert.equal("invalid_transition", code)
-  assert.matches(id, message, 1, true)
+  assert.equal(('job "%s": %s'):format(id, said), message)
   assert.is_true(JobTracker.get_job(id) == before)
   assert.same(before:to_dict(), JobTracker.get_job(id):to_dict())
   assert.same(stats, JobTracker.stats())
@@ -196,6 +197,14 @@ describe("the count of each status", function()
         end
       end
     end
+  end)
+end)
+
+describe("a refused transition", function()
+  it("is told with both statuses, however large the job is", function()
+    local id = JobTracker.create_job("life")
+    assert(JobTracker.update_job(id, { status = "completed", result = ("x"):rep(5000000) }))
+    expect_refused(id, { status = "running" })
   end)
 end)
 

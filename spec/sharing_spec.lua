@@ -283,6 +283,8 @@ describe("a read-only tracker", function()
     for name, call in pairs({
       create_job = function() return reader.create_job("a") end,
       update_job = function() return reader.update_job(task_id, { progress = 0.5 }) end,
+      claim_job = function() return reader.claim_job(task_id) end,
+      cancel_job = function() return reader.cancel_job(task_id, "r") end,
       delete_job = function() return reader.delete_job(task_id) end,
       clear_jobs = function() return reader.clear_jobs() end,
       configure = function() return reader.configure({ retention = 1 }) end,

@@ -4,6 +4,7 @@
 #include "call.h"
 
 #include "check.h"
+#include "job_status.h"
 
 /* -------------------------------------------------------------- arguments */
 
@@ -39,7 +40,8 @@ jt_handle *jt_call_begin(lua_State *L, const char *call) {
 jt_text jt_call_id(lua_State *L, const char *call) {
   jt_text id;
   if (lua_type(L, 1) != LUA_TSTRING)
-    jt_misuse(L, 1, call, "task_id", "a string");
+    jt_misuse(L, 1, call, "task_id", jt_job_status_is(L, 1)
+                ? "a string, such as job.task_id" : "a string");
   id.bytes = lua_tolstring(L, 1, &id.length);
   return id;
 }

@@ -37,6 +37,16 @@ static void push_number(lua_State *L, int index) {
   else lua_pushvalue(L, index);
 }
 
+/* The name that a class gives its values, such as JobStatus, else "userdata". */
+static void push_kind(lua_State *L, int index) {
+  size_t length = 0;
+  const char *name = NULL;
+  if (luaL_getmetafield(L, index, "__name") != 0 && lua_type(L, -1) == LUA_TSTRING)
+    name = lua_tolstring(L, -1, &length);
+  if (name != NULL) jt_push_excerpt(L, name, length);
+  else lua_pushstring(L, luaL_typename(L, index));
+}
+
 const char *jt_describe(lua_State *L, int index) {
   switch (lua_type(L, index)) {
     case LUA_TSTRING:
@@ -51,8 +61,8 @@ const char *jt_describe(lua_State *L, int index) {
       lua_pushliteral(L, "nothing");
       break;
     default:
-      lua_pushstring(L, jt_is_null(L, index) ? "null"
-                                             : luaL_typename(L, index));
+      if (jt_is_null(L, index)) lua_pushliteral(L, "null");
+      else push_kind(L, index);
   }
   return lua_tostring(L, -1);
 }

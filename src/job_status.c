@@ -24,13 +24,13 @@ typedef struct block {
 /* The fields, in the order of to_dict and of the JSON text. */
 enum field {
   TASK_ID, TASK_TYPE, STATUS, PROGRESS, CURRENT_STEP, RESULT, ERROR, META,
-  CREATED_AT, UPDATED_AT, STARTED_AT, FINISHED_AT, VERSION, FIELDS
+  CANCEL_REQUESTED, CREATED_AT, UPDATED_AT, STARTED_AT, FINISHED_AT, VERSION, FIELDS
 };
 
 static const char *const field_names[FIELDS] = {
   "task_id", "task_type", "status", "progress", "current_step", "result",
-  "error", "meta", "created_at", "updated_at", "started_at", "finished_at",
-  "version"
+  "error", "meta", "cancel_requested", "created_at", "updated_at", "started_at",
+  "finished_at", "version"
 };
 
 /* ----------------------------------------------------------------- fields */
@@ -67,6 +67,7 @@ static void push_field(lua_State *L, const jt_job *job, enum field field) {
     case RESULT: push_value(L, job, JT_RESULT, "JobStatus.result"); break;
     case ERROR: push_text(L, jt_job_part(job, JT_ERROR)); break;
     case META: push_value(L, job, JT_META, "JobStatus.meta"); break;
+    case CANCEL_REQUESTED: push_text(L, jt_job_part(job, JT_CANCEL)); break;
     case CREATED_AT: push_time(L, job->created_at); break;
     case UPDATED_AT: push_time(L, job->updated_at); break;
     case STARTED_AT: push_time(L, job->started_at); break;
@@ -89,6 +90,10 @@ static const jt_job *to_job(lua_State *L, int index) {
   const block *is = lua_touserdata(L, index);
   if (is == NULL || jt_block_size(L, index) < sizeof *is) return NULL;
   return is->mark == &key ? &is->job : NULL;
+}
+
+bool jt_job_status_is(lua_State *L, int index) {
+  return to_job(L, index) != NULL;
 }
 
 static const jt_job *check_job(lua_State *L, const char *call) {
@@ -146,6 +151,7 @@ static enum field find_field(const char *name, size_t length) {
                   : IS("started_at") ? STARTED_AT : FIELDS;
     case 11: return IS("finished_at") ? FINISHED_AT : FIELDS;
     case 12: return IS("current_step") ? CURRENT_STEP : FIELDS;
+    case 16: return IS("cancel_requested") ? CANCEL_REQUESTED : FIELDS;
     default: return FIELDS;
   }
 }
@@ -255,9 +261,20 @@ static void set_constant(lua_State *L, jt_status status) {
   lua_rawset(L, -3);
 }
 
+/* A misspelt constant would be nil, and a field that is nil is no field. */
+static int refuse_name(lua_State *L) {
+  lua_settop(L, 2);
+  return jt_unknown(L, 2, "JobStatus", "name",
+                    "PENDING, RUNNING, COMPLETED, FAILED, to_dict, to_json");
+}
+
 void jt_job_status_push_class(lua_State *L) {
   lua_createtable(L, 0, JT_STATUSES + 2);
   set_functions(L, methods);
   for (jt_status status = 0; status < JT_STATUSES; status++)
     set_constant(L, status);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, refuse_name);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
 }

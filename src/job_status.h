@@ -13,10 +13,14 @@
    the metatable it is a JobStatus. */
 jt_job *jt_job_status_new(lua_State *L, size_t size);
 
+/* Whether the value at 'index' is a JobStatus. */
+bool jt_job_status_is(lua_State *L, int index);
+
 /* Pushes the metatable of JobStatus, made at its first use in a Lua state. */
 void jt_job_status_push_metatable(lua_State *L);
 
-/* Pushes the exported table: methods and the names of the statuses. */
+/* Pushes the exported table: methods and the names of the statuses. It raises for
+   any other name. */
 void jt_job_status_push_class(lua_State *L);
 
 /* Pushes the job's JSON text, see json_job.h. */

@@ -11,6 +11,7 @@
 ---@alias job_tracker.Code
 ---| "not_found"           # no job of that id
 ---| "invalid_transition"  # a finished job never changes its status, no job goes back to pending
+---| "claimed"             # claim_job: another living process owns it
 ---| "full"                # no room, and nothing finished that could make it
 ---| "busy"                # the lock's holder was stopped; or, read-only, the job changed under every try
 ---| "readonly"            # a changing call on a tracker opened read-only
@@ -38,6 +39,10 @@
 ---@class job_tracker.ListOptions
 ---@field status? job_tracker.Status
 ---@field task_type? string
+---@field limit? integer 1 or more; default: all
+---@field before? integer the second result for the page before this one
+
+---@class job_tracker.ChangesOptions
 ---@field limit? integer 1 or more; default: all
 
 ---@class job_tracker.WaitOptions
@@ -81,6 +86,7 @@
 ---@field result? job_tracker.Json decoded anew at each access: keep it in a local
 ---@field error? string
 ---@field meta? job_tracker.Json decoded anew at each access
+---@field cancel_requested? string the reason, once somebody has asked for it
 ---@field created_at string like "2026-11-23T17:42:36.123456Z", as are the other times
 ---@field updated_at string
 ---@field started_at? string
@@ -122,6 +128,23 @@ function JobTracker.update_job(task_id, fields) end
 ---@return job_tracker.Code? code "busy", "corrupt"
 function JobTracker.get_job(task_id) end
 
+---Makes this process (thread) the job's owner: if it ends before the job is
+---finished, however it ends, the job is failed in every look from then on.
+---@param task_id string
+---@return true? ok also if it owns the job already
+---@return string? message
+---@return job_tracker.Code? code "not_found", "invalid_transition", "claimed", "full", "busy", "readonly"
+function JobTracker.claim_job(task_id) end
+
+---Asks who works on the job to stop, by its field cancel_requested. A pending job
+---that nobody has claimed fails at once. Asked again, the first reason stays.
+---@param task_id string
+---@param reason? string up to 4,096 bytes; default "on request"
+---@return true? ok
+---@return string? message
+---@return job_tracker.Code? code "not_found", "invalid_transition", "full", "busy", "readonly"
+function JobTracker.cancel_job(task_id, reason) end
+
 ---@param task_id string
 ---@return true? ok
 ---@return string? message
@@ -136,9 +159,23 @@ function JobTracker.clear_jobs() end
 ---The jobs, newest first.
 ---@param options? job_tracker.ListOptions
 ---@return job_tracker.JobStatus[]? jobs
----@return string? message
+---@return integer | string | nil next what to pass as `before` for the page that follows, if there is one; or message
 ---@return job_tracker.Code? code "busy", "corrupt"
 function JobTracker.list_jobs(options) end
+
+---The jobs that have changed since, the oldest change first. Those whose owner has
+---died and that nobody could write off come every time.
+---@param after integer the store's version of the last time; 0: all jobs
+---@param options? job_tracker.ChangesOptions
+---@return job_tracker.JobStatus[]? jobs
+---@return integer | string | nil version what to pass as `after` the next time, or message
+---@return job_tracker.Code? code "busy", "corrupt"
+function JobTracker.list_changes(after, options) end
+
+---There can be something new only if one of the two differs from last time. Cheap.
+---@return integer version the store's: larger after every change of any job
+---@return integer dead how many owners are dead that nobody could clear away
+function JobTracker.version() end
 
 ---Blocks until the job is completed or failed or, with `after`, until its version
 ---is greater. Not for code that runs in nginx.

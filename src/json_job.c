@@ -68,10 +68,11 @@ static size_t string_bound(jt_text text) {
 }
 
 size_t jt_json_job_bound(const jt_job *job) {
-  const size_t skeleton = 512;  /* names, status, numbers, times: at most 380 */
+  const size_t skeleton = 512;  /* names, status, numbers, times: at most 400 */
   return skeleton + 2 * string_bound(jt_job_part(job, JT_ID)) +
          string_bound(jt_job_part(job, JT_STEP)) +
          string_bound(jt_job_part(job, JT_ERROR)) +
+         string_bound(jt_job_part(job, JT_CANCEL)) +
          jt_job_part(job, JT_RESULT).length + jt_job_part(job, JT_META).length;
 }
 
@@ -93,6 +94,8 @@ size_t jt_json_job(const jt_job *job, char *out) {
   put_string(&to, jt_job_part(job, JT_ERROR));
   PUT(&to, ",\"meta\":");
   put_json(&to, jt_job_part(job, JT_META));
+  PUT(&to, ",\"cancel_requested\":");
+  put_string(&to, jt_job_part(job, JT_CANCEL));
   PUT(&to, ",\"created_at\":");
   put_time(&to, job->created_at);
   PUT(&to, ",\"updated_at\":");

@@ -33,6 +33,28 @@ jt_text jt_read_task_type(lua_State *L, int index, const char *call) {
   return type;
 }
 
+uint64_t jt_read_version(lua_State *L, int index, const char *call,
+                         const char *what) {
+  int64_t version = -1;
+  if (!jt_to_integer(L, index, &version) || version < 0)
+    jt_misuse(L, index, call, "after", what);
+  return (uint64_t)version;
+}
+
+static const char no_reason[] = "on request";
+
+jt_text jt_read_reason(lua_State *L, int index, const char *call) {
+  jt_text reason = { no_reason, sizeof no_reason - 1 };
+  if (lua_isnoneornil(L, index)) return reason;
+  if (lua_type(L, index) != LUA_TSTRING)
+    jt_misuse(L, index, call, "reason", "a string");
+  reason.bytes = lua_tolstring(L, index, &reason.length);
+  if (reason.length > JT_REASON_MAX)
+    luaL_error(L, "%s: reason must be at most %d bytes, got %d", call,
+               (int)JT_REASON_MAX, (int)reason.length);
+  return reason;
+}
+
 /* A number of seconds as microseconds, or 'unlimited' for a very large one. */
 static int64_t read_seconds(lua_State *L, const char *call, const char *what,
                             int64_t unlimited) {
@@ -49,7 +71,7 @@ static int64_t read_positive(lua_State *L, const char *call, const char *what) {
   return value;
 }
 
-/* -------------------------------------------------------------- list_jobs */
+/* ------------------------------------------------ list_jobs, list_changes */
 
 static void list_status(lua_State *L, const char *call, void *out) {
   ((jt_list_options *)out)->filter.status = (int)jt_read_status(L, -1, call);
@@ -63,14 +85,33 @@ static void list_limit(lua_State *L, const char *call, void *out) {
   ((jt_list_options *)out)->limit = (size_t)read_positive(L, call, "limit");
 }
 
+static void list_before(lua_State *L, const char *call, void *out) {
+  int64_t before = 0;
+  if (!jt_to_integer(L, -1, &before) || before < 1)
+    jt_misuse(L, -1, call, "before",
+              "an integer, the second result of list_jobs");
+  ((jt_list_options *)out)->filter.before = (uint64_t)before;
+}
+
+static const jt_list_options everything = {
+  .filter = { .status = -1 }, .limit = SIZE_MAX
+};
+
 void jt_options_read_list(lua_State *L, int index, jt_list_options *out) {
   static const jt_name names[] = {
     { "status", list_status }, { "task_type", list_task_type },
-    { "limit", list_limit }
+    { "limit", list_limit }, { "before", list_before }
   };
   static const jt_schema schema = JT_SCHEMA(names);
-  *out = (jt_list_options){ .filter = { .status = -1 }, .limit = SIZE_MAX };
+  *out = everything;
   jt_schema_read_optional(L, index, "list_jobs", &schema, out);
+}
+
+void jt_options_read_changes(lua_State *L, int index, jt_list_options *out) {
+  static const jt_name names[] = { { "limit", list_limit } };
+  static const jt_schema schema = JT_SCHEMA(names);
+  *out = everything;
+  jt_schema_read_optional(L, index, "list_changes", &schema, out);
 }
 
 /* --------------------------------------------------------------- wait_job */
@@ -82,11 +123,8 @@ static void wait_timeout(lua_State *L, const char *call, void *out) {
 
 static void wait_after(lua_State *L, const char *call, void *out) {
   jt_wait_options *options = out;
-  int64_t version = -1;
-  if (!jt_to_integer(L, -1, &version) || version < 0)
-    jt_misuse(L, -1, call, "after", "a job's version, an integer");
   options->has_after = true;
-  options->after = (uint64_t)version;
+  options->after = jt_read_version(L, -1, call, "a job's version, an integer");
 }
 
 void jt_options_read_wait(lua_State *L, int index, jt_wait_options *out) {

@@ -1,6 +1,6 @@
 /*
-** options.h - the option tables of list_jobs, wait_job, open and configure,
-** checked and in the store's units, and the values that other calls take too.
+** options.h - the option tables of list_jobs, list_changes, wait_job, open and
+** configure, checked and in the store's units, and the values that other calls take too.
 ** All functions raise what is wrong. It knows no store but the shape of its
 ** options.
 */
@@ -27,9 +27,18 @@ jt_status jt_read_status(lua_State *L, int index, const char *call);
 /* The task type at 'index'. The text belongs to the value there. */
 jt_text jt_read_task_type(lua_State *L, int index, const char *call);
 
+/* The version at 'index': a store's or a job's, as 'what' says. */
+uint64_t jt_read_version(lua_State *L, int index, const char *call,
+                         const char *what);
+
+/* The reason to cancel at 'index', or what stands for none. The text belongs to
+   the value there. */
+jt_text jt_read_reason(lua_State *L, int index, const char *call);
+
 /* Each reads the table at 'index' (all but configure's may be absent) and leaves
    the values on the stack, where the texts live. */
 void jt_options_read_list(lua_State *L, int index, jt_list_options *out);
+void jt_options_read_changes(lua_State *L, int index, jt_list_options *out);
 void jt_options_read_wait(lua_State *L, int index, jt_wait_options *out);
 void jt_options_read_open(lua_State *L, int index, jt_options *out);
 void jt_options_read_configure(lua_State *L, int index, jt_options *out);

@@ -58,9 +58,20 @@ static int stats(lua_State *L) {
   return 1;
 }
 
+static int version(lua_State *L) {
+  uint64_t now;
+  uint32_t dead;
+  jt_handle *handle = jt_call_begin(L, "version");
+  jt_store_pulse(jt_call_store(L, handle, "version"), &now, &dead);
+  jt_push_unsigned(L, now);
+  jt_push_unsigned(L, dead);
+  return 2;
+}
+
 const luaL_Reg jt_reading_calls[] = {
   { "get_job", get_job },
   { "get_json", get_json },
   { "stats", stats },
+  { "version", version },
   { NULL, NULL }
 };

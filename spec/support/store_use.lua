@@ -6,7 +6,7 @@ local store_use = {}
 local STATUS = { pending = true, running = true, completed = true, failed = true }
 
 local CODES = { not_found = true, invalid_transition = true, full = true, busy = true,
-  readonly = true, timeout = true, corrupt = true }
+  readonly = true, timeout = true, corrupt = true, claimed = true }
 
 ---Passes a value on; of a failure it checks the form.
 local function value_or_error(call, value, message, code)
@@ -34,8 +34,13 @@ local function use_listed(tracker, read)
     read(job)
   end
   for status in pairs(STATUS) do
-    value_or_error("list_jobs", tracker.list_jobs({ status = status, limit = 3 }))
+    value_or_error("list_jobs", tracker.list_jobs({ status = status, limit = 3, before = 1000 }))
   end
+  local version, dead = tracker.version()
+  assert(type(version) == "number" and type(dead) == "number")
+  jobs = value_or_error("list_changes", tracker.list_changes(0))
+  for _, job in ipairs(jobs or {}) do check_job(job) end
+  value_or_error("list_changes", tracker.list_changes(version, { limit = 2 }))
 end
 
 local function use_job(tracker, id, read)
@@ -47,6 +52,8 @@ local function use_job(tracker, id, read)
   local json, version = tracker.get_json(id)
   assert(json == nil or type(json) == "string" and type(version) == "number")
   value_or_error("wait_job", tracker.wait_job(id, { timeout = 0 }))
+  value_or_error("claim_job", tracker.claim_job(id))
+  value_or_error("cancel_job", tracker.cancel_job(id, "x"))
   value_or_error("update_job", tracker.update_job(id, { progress = 0.5, meta = { "new" } }))
   value_or_error("update_job", tracker.update_job(id, { status = "failed", error = "x" }))
 end
