@@ -95,6 +95,26 @@ static const round rounds[] = {
     "local job = tracker.get_job(shared)\n"
     "assert(job.current_step == 'turn 400' and job.version >= 402)\n" },
 
+  { "one of both is the owner, and is dead when its thread has ended",
+    "tracker.clear_jobs() return assert(tracker.create_job('owned'))",
+    "local ok, message, code = tracker.claim_job(shared)\n"
+    "if ok then\n"
+    "  assert(tracker.update_job(shared, { status = 'running', meta = me }))\n"
+    "else   -- the other one has it, or had it and has ended\n"
+    "  assert(code == 'claimed' or code == 'invalid_transition', message)\n"
+    "end\n"
+    "for _ = 1, 300 do\n"
+    "  local id = assert(tracker.create_job('own'))\n"
+    "  assert(tracker.claim_job(id) and tracker.claim_job(id))\n"
+    "  assert(tracker.get_job(id).status == 'pending')\n"
+    "  assert(tracker.update_job(id, { status = 'completed' }))\n"
+    "end\n",
+    "local now, job = tracker.stats(), tracker.get_job(shared)\n"
+    "assert(now.completed == 600 and now.failed == 1)\n"
+    "assert(job.status == 'failed' and (job.meta == 1 or job.meta == 2))\n"
+    "assert(job.error:find('died during: Initializing$'), job.error)\n"
+    "assert(select(2, tracker.version()) == 0)\n" },
+
   { "jobs that one deletes are gone for the other",
     "tracker.clear_jobs() return assert(tracker.create_job('gone'))",
     "if me == 1 then\n"
