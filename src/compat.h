@@ -45,9 +45,11 @@ static inline void jt_push_integer(lua_State *L, int64_t value) {
 #endif
 }
 
-/* A store's version or count; none ever reaches 2^63. */
+/* A store's version or count. None ever reaches 2^53, up to which doubles count;
+   where a damaged store says more, it is that, which can be passed back. */
 static inline void jt_push_unsigned(lua_State *L, uint64_t value) {
-  jt_push_integer(L, (int64_t)value);
+  const uint64_t most = UINT64_C(1) << 53;
+  jt_push_integer(L, (int64_t)(value < most ? value : most));
 }
 
 /* Whether the value is a number (a string is none) with an integral value
