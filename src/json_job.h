@@ -4,8 +4,9 @@
 **
 ** All fields, always in this order, absent ones null: task_id, task_type,
 ** status, progress, current_step, result, error, meta, cancel_requested,
-** created_at, updated_at, started_at, finished_at, version. result and meta are JSON texts already and
-** go in as they are; in the other texts, what is not UTF-8 becomes U+FFFD.
+** created_at, updated_at, started_at, finished_at, version. result and meta are
+** JSON texts already and go in as they are; in the other texts, what is not UTF-8
+** becomes U+FFFD.
 */
 #ifndef JT_JSON_JOB_H
 #define JT_JSON_JOB_H
