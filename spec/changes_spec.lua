@@ -217,6 +217,22 @@ describe("list_changes", function()
     assert.same({}, jobs)
   end)
 
+  it("takes memory for what has changed, not for all jobs there are", function()
+    local ids = create_several(20000)
+    local version = JobTracker.version()
+    for index = 1, 5 do assert(JobTracker.update_job(ids[index * 1000], { progress = 0.5 })) end
+    collectgarbage()
+    collectgarbage()
+    collectgarbage("stop")
+    local before = collectgarbage("count")
+    local jobs = JobTracker.list_changes(version)
+    local used = collectgarbage("count") - before
+    collectgarbage("restart")
+    assert.equal(5, #jobs)
+    assert.is_true(used < 16, used .. " KiB for five jobs")
+    assert.equal(20000, #JobTracker.list_changes(0))
+  end)
+
   it("gives integers, and jobs as get_job does", function()
     local id = JobTracker.create_job("follow")
     assert(JobTracker.update_job(id, { meta = { 1, { a = "b" } }, result = ("r"):rep(5000) }))

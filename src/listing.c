@@ -8,15 +8,29 @@
 #include "copy.h"
 #include "options.h"
 
-/* Keys of the jobs there are, and of some that may come meanwhile; no more than
-   'limit'. */
-static jt_key *new_keys(lua_State *L, jt_store *store, size_t limit,
-                        size_t *capacity) {
+#define MORE 64   /* jobs that may come while we look */
+
+/* Room for all jobs there are, or for 'limit' of them. */
+static size_t room_for_jobs(jt_store *store, size_t limit) {
   jt_stats now;
   jt_store_stats(store, &now);
-  size_t all = now.jobs + now.jobs / 8 + 64;
-  *capacity = limit < all ? limit : all;
-  return jt_new_block(L, *capacity * sizeof(jt_key));
+  size_t all = now.jobs + now.jobs / 8 + MORE;
+  return limit < all ? limit : all;
+}
+
+/* The same for jobs that have changed: each change took a version. A dead owner's
+   jobs are changed without one, where that cannot be stored. */
+static size_t room_for_changes(jt_store *store, uint64_t after, size_t limit) {
+  uint64_t version;
+  uint32_t dead;
+  jt_store_pulse(store, &version, &dead);
+  size_t room = room_for_jobs(store, limit);
+  uint64_t changes = (version > after ? version - after : 0) + MORE;
+  return dead == 0 && changes < room ? (size_t)changes : room;
+}
+
+static jt_key *new_keys(lua_State *L, size_t count) {
+  return jt_new_block(L, count * sizeof(jt_key));
 }
 
 /* Pushes the jobs as an array. */
@@ -41,11 +55,12 @@ static jt_code push_listed(lua_State *L, const jt_handle *handle,
 static int list_jobs(lua_State *L) {
   static const char call[] = "list_jobs";
   jt_list_options options;
-  size_t capacity, count;
+  size_t count;
   jt_handle *handle = jt_call_begin(L, call);
   jt_options_read_list(L, 1, &options);
   size_t limit = options.limit < SIZE_MAX ? options.limit + 1 : SIZE_MAX;
-  jt_key *keys = new_keys(L, jt_call_store(L, handle, call), limit, &capacity);
+  size_t capacity = room_for_jobs(jt_call_store(L, handle, call), limit);
+  jt_key *keys = new_keys(L, capacity);
   jt_code code = jt_list(jt_call_store(L, handle, call), &options.filter, keys,
                          capacity, &count);
   bool more = code == JT_OK && count == capacity;
@@ -61,13 +76,14 @@ static int list_jobs(lua_State *L) {
 static int list_changes(lua_State *L) {
   static const char call[] = "list_changes";
   jt_list_options options;
-  size_t capacity, count;
+  size_t count;
   uint64_t upto;
   jt_handle *handle = jt_call_begin(L, call);
   uint64_t after = jt_read_version(L, 1, call, "a store's version, an integer");
   jt_options_read_changes(L, 2, &options);
-  jt_key *keys = new_keys(L, jt_call_store(L, handle, call), options.limit,
-                          &capacity);
+  jt_store *store = jt_call_store(L, handle, call);
+  size_t capacity = room_for_changes(store, after, options.limit);
+  jt_key *keys = new_keys(L, capacity);
   jt_code code = jt_changes(jt_call_store(L, handle, call), after, keys,
                             capacity, &count, &upto);
   if (code == JT_OK)
