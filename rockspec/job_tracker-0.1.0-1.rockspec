@@ -87,5 +87,11 @@ build = {
   install_pass = false,
   install = {
     lib = { job_tracker = "build/rock/job_tracker.so" },
+    lua = {
+      ["job_tracker.pipeline"] = "src/job_tracker/pipeline.lua",
+      ["job_tracker.pipeline.plan"] = "src/job_tracker/pipeline/plan.lua",
+      ["job_tracker.pipeline.run"] = "src/job_tracker/pipeline/run.lua",
+      ["job_tracker.pipeline.text"] = "src/job_tracker/pipeline/text.lua",
+    },
   },
 }

@@ -1,0 +1,420 @@
+-- Declared pipelines: what their jobs say while they run, and how they end.
+
+local child = require "child"
+local misuse_line = debug.getinfo
+local pipeline = require "job_tracker.pipeline"
+local store_file = require "store_file"
+local wait_until = require "wait_until"
+local JobTracker = require("job_tracker").JobTracker
+
+after_each(function()
+  child.end_all()
+  JobTracker.clear_jobs()
+  store_file.clean()
+end)
+
+local function nothing() end
+
+-- Runs steps as a job; returns it at its end, and what run returned.
+local function run(options, input, run_options)
+  options.task_type = options.task_type or "chapter"
+  local id
+  run_options = run_options or {}
+  run_options.on_start = run_options.on_start or function(given) id = given end
+  local result, message, code = pipeline.new(options):run(input, run_options)
+  return assert(JobTracker.get_job(id or run_options.task_id)), result, message, code
+end
+
+local function seen(context) return JobTracker.get_job(context.task_id) end
+
+describe("a pipeline", function()
+  it("runs its steps in order, with one context", function()
+    local job, result = run({ steps = {
+      { name = "outline", run = function(context) return context.input .. "!" end },
+      { name = "body", run = function(context) return { context.outline, "end" } end },
+    } }, "Atomics")
+    assert.same({ "Atomics!", "end" }, result)
+    assert.same(result, job.result)
+    assert.equal("completed", job.status)
+    assert.equal(1, job.progress)
+    assert.is_string(job.started_at)
+  end)
+
+  it("returns what 'result' makes of the context", function()
+    local job, result = run { steps = { { name = "a", run = function() return 2 end } },
+      result = function(context) return { twice = 2 * context.a } end }
+    assert.same({ twice = 4 }, result)
+    assert.same({ twice = 4 }, job.result)
+  end)
+
+  it("gives a step with 'each' one call for every item, and the values as an array", function()
+    local calls = {}
+    local _, result = run { steps = { { name = "sections",
+      each = function(context) return { "x", "y", context.input } end,
+      run = function(_, step)
+        calls[#calls + 1] = { step.name, step.index, step.total, step.item, step.attempt }
+        return step.item:upper()
+      end } } }
+    assert.same({ "X", "Y" }, result)
+    assert.same({ { "sections", 1, 2, "x", 1 }, { "sections", 2, 2, "y", 1 } }, calls)
+  end)
+
+  it("goes on where 'each' gives no items", function()
+    local job = run { steps = {
+      { name = "images", each = function() return {} end, run = error },
+      { name = "end", run = function() return "done" end },
+    } }
+    assert.equal("done", job.result)
+  end)
+
+  it("runs as a pending job that is there already", function()
+    local id = JobTracker.create_job("chapter")
+    local job = run({ steps = { { name = "a", run = function() return 1 end } } }, nil,
+      { task_id = id, on_start = nothing })
+    assert.equal(id, job.task_id)
+    assert.equal("completed", job.status)
+  end)
+
+  it("says what the tracker refuses", function()
+    local path = store_file.path()
+    assert(JobTracker.open(path, { size = "1M" })).close()
+    local view = assert(JobTracker.open(path, { readonly = true }))
+    local result, message, code = pipeline.new { task_type = "chapter", tracker = view,
+      steps = { { name = "a", run = nothing } } }:run()
+    view.close()
+    assert.is_nil(result)
+    assert.is_string(message)
+    assert.equal("readonly", code)
+  end)
+end)
+
+describe("progress", function()
+  it("follows from weights and items done, and reports refine it", function()
+    local shown = {}
+    local function look(context)
+      local job = seen(context)
+      shown[#shown + 1] = job.current_step .. " " .. ("%.4f"):format(job.progress)
+    end
+    run { steps = {
+      { name = "outline", weight = 1, run = function(context, step)
+        look(context)
+        step:report(0.5, "second draft")
+        look(context)
+      end },
+      { name = "sections", weight = 3, each = function() return { "Fences", { title = "Order" } } end,
+        run = function(context, step)
+          look(context)
+          step:report(0.5, "half")
+          look(context)
+        end },
+    } }
+    assert.same({ "outline 0.0000", "outline: second draft 0.1250",
+      "sections 1/2: Fences 0.2500", "sections 1/2: Fences (half) 0.4375",
+      "sections 2/2: Order 0.6250", "sections 2/2: Order (half) 0.8125" }, shown)
+  end)
+
+  it("never goes back", function()
+    local before, attempts = 0, 0
+    local function check(context)
+      local progress = seen(context).progress
+      assert(progress >= before, progress .. " after " .. before)
+      before = progress
+    end
+    local job = run { steps = { { name = "a", retries = 2, retry_delay = 0,
+      run = function(context, step)
+        for _, fraction in ipairs { 0.3, 0.9, 0.1 } do
+          step:report(fraction)
+          check(context)
+        end
+        attempts = attempts + 1
+        if attempts < 3 then error "again" end
+      end } } }
+    assert.equal("completed", job.status)
+    assert.is_true(before >= 0.9)
+  end)
+
+  it("is cut to what a current_step may have, between characters", function()
+    local length
+    run { steps = { { name = "a", run = function(context, step)
+      step:report(0, ("é"):rep(4000))
+      length = #seen(context).current_step
+      assert.equal("é", seen(context).current_step:sub(-2))
+    end } } }
+    assert.is_true(length <= 4096 and length > 4090)
+  end)
+
+  it("refuses what is no fraction, at the caller's line", function()
+    local message
+    run { steps = { { name = "a", run = function(_, step)
+      local line = misuse_line(1, "l").currentline + 1
+      local _, raised = pcall(function() step:report(1.5) end)
+      message = raised
+      assert.matches(":" .. line .. ": report: fraction must be a number from 0 to 1, got 1.5",
+        raised, 1, false)
+    end } } }
+    assert.is_string(message)
+  end)
+end)
+
+describe("meta.steps", function()
+  it("tells each step's state, items, attempts and times", function()
+    local during
+    local job = run { steps = {
+      { name = "outline", run = function() return 1 end },
+      { name = "sections", each = function() return { "a", "b" } end,
+        run = function(context, step) if step.index == 2 then during = seen(context).meta.steps end end },
+      { name = "end", run = nothing },
+    } }
+    assert.equal("completed", during[1].status)
+    assert.equal("running", during[2].status)
+    assert.equal(1, during[2].done)
+    assert.equal(2, during[2].total)
+    assert.is_nil(during[2].finished_at)
+    assert.equal("pending", during[3].status)
+    for _, step in ipairs(job.meta.steps) do
+      assert.equal("completed", step.status)
+      assert.equal(step.total, step.done)
+      assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", step.started_at)
+      assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", step.finished_at)
+    end
+    assert.equal(2, job.meta.steps[2].attempts)
+  end)
+
+  it("keeps what a step adds beside it", function()
+    local job = run { steps = { { name = "a", run = function(_, step)
+      step:meta { words = 512 }
+      step:report(1)
+      assert.is_false(pcall(step.meta, step, { steps = {} }))
+    end } } }
+    assert.equal(512, job.meta.words)
+    assert.equal("a", job.meta.steps[1].name)
+  end)
+end)
+
+describe("an error", function()
+  local function failing(raise, options)
+    local failure, kept
+    options = options or {}
+    options.name, options.run = "sections", options.run or raise
+    local job, result, message, code = run {
+      steps = { { name = "outline", run = function() return "kept" end }, options,
+        { name = "end", run = nothing } },
+      on_error = function(given, context) failure, kept = given, context.outline end,
+    }
+    assert.is_nil(result)
+    assert.equal("failed", code)
+    assert.equal("failed", job.status)
+    assert.equal(message, job.error)
+    assert.equal(job.error, failure.message)
+    assert.equal("kept", kept)
+    return job, failure
+  end
+
+  it("fails the job, and names step, item and message", function()
+    local job, failure = failing(nil, { each = function() return { "One", "Memory order" } end,
+      run = function(_, step) if step.index == 2 then error "rate limited" end end })
+    assert.equal("sections[2] Memory order: rate limited", job.error)
+    assert.equal("sections", failure.step)
+    assert.equal(2, failure.index)
+    assert.equal("Memory order", failure.item)
+    assert.matches("traceback", failure.traceback)
+    local steps = job.meta.steps
+    assert.same({ "completed", "failed", "skipped" },
+      { steps[1].status, steps[2].status, steps[3].status })
+    assert.equal(1, steps[2].done)
+  end)
+
+  it("may be returned as nil and a message", function()
+    assert.equal("sections: no key", (failing(function() return nil, "no key" end)).error)
+  end)
+
+  it("may be a table with a message", function()
+    assert.equal("sections: 429", (failing(function() error { message = "429" } end)).error)
+  end)
+
+  it("does not take places in the program to the web", function()
+    local job, failure = failing(function() local _ = nil + 1 end)
+    assert.is_nil(job.error:find("%.lua"))
+    assert.matches("^sections: attempt to ", job.error)
+    assert.matches("pipeline_spec%.lua:%d+", failure.traceback)
+  end)
+
+  it("comes of a result that JSON cannot hold", function()
+    local job, _, message, code = run { steps = { { name = "a", run = function() return print end } } }
+    assert.equal("failed", job.status)
+    assert.matches("^result: .*function", message)
+    assert.equal("failed", code)
+  end)
+
+  it("comes of items that are none", function()
+    assert.equal("sections: each must return an array, got number",
+      (failing(nil, { each = function() return 7 end, run = nothing })).error)
+  end)
+
+  it("of an optional item is noted, and the run goes on", function()
+    local job, result = run { steps = { { name = "images", optional = true,
+      each = function() return { 1, 2, 3 } end,
+      run = function(_, step)
+        if step.item == 2 then error "no paper" end
+        return step.item
+      end } } }
+    assert.same({ 1, false, 3 }, result)
+    assert.equal("completed", job.status)
+    assert.equal(1, job.meta.steps[1].failed)
+    assert.equal("completed", job.meta.steps[1].status)
+  end)
+
+  it("of an optional step marks the step", function()
+    local job = run { steps = { { name = "images", optional = true, run = error },
+      { name = "end", run = function(context) return context.images == false end } } }
+    assert.equal("failed", job.meta.steps[1].status)
+    assert.is_true(job.result)
+  end)
+end)
+
+describe("retries", function()
+  it("are made as often as declared, with a delay that doubles", function()
+    local delays = {}
+    local tracker = setmetatable({ wait_job = function(id, options)
+      delays[#delays + 1] = options.timeout
+      return JobTracker.wait_job(id, { timeout = 0.001, after = 2 ^ 53 })
+    end }, { __index = JobTracker })
+    local job = run { tracker = tracker, steps = { { name = "a", retries = 3, retry_delay = 0.01,
+      run = function() error "busy" end } } }
+    assert.equal("a: busy", job.error)
+    assert.equal(4, job.meta.steps[1].attempts)
+    assert.same({ 0.01, 0.02, 0.04 }, delays)
+  end)
+
+  it("end with the first success", function()
+    local job = run { steps = { { name = "a", retries = 5, retry_delay = 0,
+      run = function(_, step)
+        if step.attempt < 3 then error "not yet" end
+        return step.attempt
+      end } } }
+    assert.equal(3, job.result)
+  end)
+end)
+
+describe("a wish to cancel", function()
+  local function cancelled_at(step)
+    local job, result, message, code = run { steps = { step } }
+    assert.is_nil(result)
+    assert.equal("cancelled: enough", message)
+    assert.equal("cancelled", code)
+    assert.equal("failed", job.status)
+    assert.equal("cancelled: enough", job.error)
+    return job
+  end
+
+  it("is noticed at the next report", function()
+    local after = false
+    cancelled_at { name = "a", run = function(context, step)
+      assert(JobTracker.cancel_job(context.task_id, "enough"))
+      step:report(0.5)
+      after = true
+    end }
+    assert.is_false(after)
+  end)
+
+  it("is noticed between items, and after the last", function()
+    local job = cancelled_at { name = "a", each = function() return { 1, 2, 3 } end,
+      run = function(context, step)
+        if step.index == 2 then assert(JobTracker.cancel_job(context.task_id, "enough")) end
+      end }
+    assert.equal(2, job.meta.steps[1].done)
+    cancelled_at { name = "a", run = function(context)
+      assert(JobTracker.cancel_job(context.task_id, "enough"))
+    end }
+  end)
+
+  it("ends the wait before a retry at once", function()
+    local id = JobTracker.create_job("chapter")
+    local worker = child.start(function()
+      local _, message, code = pipeline.new { task_type = "chapter", steps = { {
+        name = "a", retries = 1, retry_delay = 600, run = function() error "again" end } } }
+        :run(nil, { task_id = id })
+      assert(code == "cancelled", message)
+    end)
+    wait_until(function()
+      return JobTracker.get_job(id).current_step:find("trying again", 1, true)
+    end, "the first attempt")
+    assert(JobTracker.cancel_job(id, "enough"))
+    local job = assert(JobTracker.wait_job(id, { timeout = 5 }))
+    assert.equal("cancelled: enough", job.error)
+    worker:finish()
+  end)
+end)
+
+describe("a run", function()
+  it("ends when its job is deleted", function()
+    local result, message, code = pipeline.new { task_type = "chapter", steps = { {
+      name = "a", run = function(context, step)
+        assert(JobTracker.delete_job(context.task_id))
+        step:report(0.5)
+        error "not reached"
+      end } } }:run()
+    assert.is_nil(result)
+    assert.is_string(message)
+    assert.equal("not_found", code)
+  end)
+
+  it("ends when somebody else has ended its job, and leaves it so", function()
+    local job, result, _, code = run { steps = { { name = "a", run = function(context, step)
+      assert(JobTracker.update_job(context.task_id, { status = "completed", result = "theirs" }))
+      step:report(0.5)
+    end } } }
+    assert.is_nil(result)
+    assert.equal("invalid_transition", code)
+    assert.equal("completed", job.status)
+    assert.equal("theirs", job.result)
+  end)
+
+  it("owns its job: killed, it is seen as failed in its step", function()
+    local id = JobTracker.create_job("chapter")
+    local worker = child.start(function()
+      pipeline.new { task_type = "chapter", steps = { { name = "sections",
+        each = function() return { "Fences", "Memory order" } end,
+        run = function(context, step)
+          if step.index == 2 then JobTracker.wait_job(context.task_id) end
+        end } } }:run(nil, { task_id = id })
+    end)
+    wait_until(function()
+      return JobTracker.get_job(id).current_step == "sections 2/2: Memory order"
+    end, "the second section")
+    worker:kill_dead()
+    local job = assert(JobTracker.wait_job(id, { timeout = 0.25 }))
+    assert.equal("failed", job.status)
+    assert.equal(("the process working on this job (pid %d) died during: sections 2/2: "
+      .. "Memory order"):format(worker.pid), job.error)
+  end)
+end)
+
+describe("a declaration", function()
+  local function refused(options, expected)
+    local line = misuse_line(1, "l").currentline + 1
+    local ok, message = pcall(function() local made = pipeline.new(options); return made end)
+    assert.is_false(ok)
+    assert.matches("pipeline_spec.lua:" .. line .. ": pipeline.new: " .. expected, message)
+  end
+
+  local function with(fields)
+    local step = { name = "a", run = nothing }
+    for name, value in pairs(fields) do step[name] = value end
+    return { task_type = "x", steps = { step } }
+  end
+
+  it("is refused with the value and the rule", function()
+    refused(nil, "its argument must be a table, got nil")
+    refused({ steps = { { name = "a", run = nothing } } }, "task_type must be a string, got nil")
+    refused({ task_type = "x", steps = {} }, "steps must be an array of 1 to 64 steps, got table")
+    refused(with { name = "input" }, "steps%[1%]%.name must be .*, got \"input\"")
+    refused(with { run = 7 }, "steps%[1%]%.run must be a function, got 7")
+    refused(with { weight = 0 }, "steps%[1%]%.weight must be a number above 0, got 0")
+    refused(with { retries = 1.5 }, "steps%[1%]%.retries must be an integer from 0 to 100, got 1.5")
+    refused(with { wieght = 2 }, "there is no option steps%[1%]%.wieght")
+    local twice = with {}
+    twice.steps[2] = twice.steps[1]
+    refused(twice, "steps%[2%]%.name must be a name that no other step has, got \"a\"")
+  end)
+end)

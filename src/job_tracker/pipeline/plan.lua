@@ -1,0 +1,126 @@
+-- plan: checks a declared pipeline and completes it with defaults. Knows neither
+-- jobs nor how steps are run. Misuse raises at the line that called pipeline.new.
+
+local plan = {}
+
+---@class job_tracker.Step
+---@field name string 1 to 64 bytes; the context's field for what the step returns
+---@field run fun(context: job_tracker.Context, step: job_tracker.StepRun): any, string?
+---@field weight? number its share of the whole, relative to the others'; above 0, default 1
+---@field each? fun(context: job_tracker.Context): any[], string? the items that run is called for
+---@field label? fun(item: any, index: integer): string an item's name for people
+---@field optional? boolean a failure is noted, and the run goes on
+---@field retries? integer how often a failure is tried again, 0 to 100; default 0
+---@field retry_delay? number seconds before the first retry, doubled for each more; default 1
+
+---@class job_tracker.PipelineOptions
+---@field task_type string
+---@field steps job_tracker.Step[] 1 to 64
+---@field tracker? table a JobTracker; default: the in-memory store's
+---@field result? fun(context: job_tracker.Context): any default: what the last step returned
+---@field on_error? fun(failure: job_tracker.Failure, context: job_tracker.Context)
+
+local LEVEL = 4 -- from 'wrong' to the caller of pipeline.new
+local MAX_STEPS, MAX_NAME, MAX_RETRIES = 64, 64, 100
+local RESERVED = { input = true, task_id = true }
+
+local function shown(value)
+  if type(value) == "string" then return ("%q"):format(value) end
+  return type(value) == "number" and tostring(value) or type(value)
+end
+
+local function wrong(what, rule, value, level)
+  error(("pipeline.new: %s must be %s, got %s"):format(what, rule, shown(value)),
+    LEVEL + (level or 0))
+end
+
+local function is_number(low, high)
+  return function(value)
+    return type(value) == "number" and value >= low and value <= high
+  end
+end
+
+local function is_a(kind)
+  return function(value) return type(value) == kind end
+end
+
+local function is_weight(value)
+  return type(value) == "number" and value > 0 and value < math.huge
+end
+
+local function is_count(value)
+  return is_number(0, MAX_RETRIES)(value) and value % 1 == 0
+end
+
+local function is_name(value)
+  return type(value) == "string" and #value >= 1 and #value <= MAX_NAME
+    and not RESERVED[value] and not value:find("%c")
+end
+
+-- Each field of a step: whether it must be there, what it may be, in words.
+local STEP = {
+  name = { is_name, "1 to 64 bytes without control characters, not input or task_id", true },
+  run = { is_a "function", "a function", true },
+  weight = { is_weight, "a number above 0" },
+  each = { is_a "function", "a function" },
+  label = { is_a "function", "a function" },
+  optional = { is_a "boolean", "a boolean" },
+  retries = { is_count, "an integer from 0 to 100" },
+  retry_delay = { is_number(0, 86400), "a number of seconds from 0 to 86400" },
+}
+
+local function is_steps(value)
+  return type(value) == "table" and #value >= 1 and #value <= MAX_STEPS
+end
+
+local PIPELINE = {
+  task_type = { is_a "string", "a string", true },
+  steps = { is_steps, "an array of 1 to 64 steps", true },
+  tracker = { is_a "table", "a JobTracker" },
+  result = { is_a "function", "a function" },
+  on_error = { is_a "function", "a function" },
+}
+
+local function check(given, schema, where)
+  for name, value in pairs(given) do
+    local rule = schema[name]
+    if not rule then
+      error(("pipeline.new: there is no option %s%s"):format(where, tostring(name)), LEVEL)
+    end
+    if not rule[1](value) then wrong(where .. name, rule[2], value, 1) end
+  end
+  for name, rule in pairs(schema) do
+    if rule[3] and given[name] == nil then wrong(where .. name, rule[2], nil, 1) end
+  end
+end
+
+local function complete_step(step)
+  return { name = step.name, run = step.run, each = step.each, label = step.label,
+    optional = step.optional or false, weight = step.weight or 1,
+    retries = step.retries or 0, retry_delay = step.retry_delay or 1 }
+end
+
+---Checks what pipeline.new is given; returns a copy that later changes do not reach.
+---@param options job_tracker.PipelineOptions
+---@return table
+function plan.read(options)
+  if type(options) ~= "table" then wrong("its argument", "a table", options) end
+  check(options, PIPELINE, "")
+  local read, names, weight = {}, {}, 0
+  for index, step in ipairs(options.steps) do
+    local where = ("steps[%d]"):format(index)
+    if type(step) ~= "table" then wrong(where, "a table", step) end
+    check(step, STEP, where .. ".")
+    if names[step.name] then
+      wrong(where .. ".name", "a name that no other step has", step.name)
+    end
+    names[step.name] = true
+    read[index] = complete_step(step)
+    weight = weight + read[index].weight
+  end
+  return { task_type = options.task_type, steps = read, weight = weight,
+    tracker = options.tracker or require("job_tracker").JobTracker,
+    result = options.result, on_error = options.on_error }
+end
+
+return plan

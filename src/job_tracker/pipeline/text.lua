@@ -1,0 +1,68 @@
+-- text: what a run says to people: steps, items and failures, in words. Knows no
+-- tracker.
+
+local text = {}
+
+local STEP_MAX = 4096 -- bytes that a job's current_step may have
+local LABEL_MAX = 200
+
+---Cuts at a border of UTF-8 characters.
+---@param bytes string
+---@param limit integer
+---@return string
+function text.cut(bytes, limit)
+  if #bytes <= limit then return bytes end
+  local last = limit
+  while last > 0 and (bytes:byte(last + 1) or 0) >= 0x80 and bytes:byte(last + 1) < 0xC0 do
+    last = last - 1
+  end
+  return bytes:sub(1, last)
+end
+
+---An item's name for people; nil: it has none.
+---@param step table
+---@param item any
+---@param index integer
+---@return string?
+function text.label(step, item, index)
+  local label = item
+  if step.label then label = step.label(item, index)
+  elseif type(item) == "table" then label = item.title or item.name end
+  if type(label) ~= "string" and type(label) ~= "number" then return nil end
+  return text.cut(tostring(label), LABEL_MAX)
+end
+
+---"sections 3/7: Memory order (second draft)"
+---@param now { name: string, index: integer?, total: integer?, label: string? }
+---@param remark string?
+---@return string
+function text.current_step(now, remark)
+  local said = now.name
+  if now.index then said = ("%s %d/%d"):format(said, now.index, now.total) end
+  if now.label then said = said .. ": " .. now.label end
+  if remark then said = said .. (now.label and " (" .. remark .. ")" or ": " .. remark) end
+  return text.cut(said, STEP_MAX)
+end
+
+---"sections[3] Memory order: rate limited"
+---@param now { name: string, index: integer?, label: string? }?
+---@param message string
+---@return string
+function text.failure(now, message)
+  local where = now and now.name or "start"
+  if now and now.index then where = ("%s[%d]"):format(where, now.index) end
+  if now and now.label then where = where .. " " .. now.label end
+  return where .. ": " .. message
+end
+
+---What was raised, in words: without the place in the program that Lua puts before
+---it, which is nobody's business on the web.
+---@param raised any
+---@return string
+function text.message(raised)
+  if type(raised) == "table" and raised.message ~= nil then raised = raised.message end
+  local said = tostring(raised)
+  return (said:gsub("^[^\n:]*%.lua:%d+: ", ""):gsub('^%[string ".-"%]:%d+: ', ""))
+end
+
+return text
