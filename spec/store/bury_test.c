@@ -9,6 +9,7 @@
 
 #include "audit.h"
 #include "deaths.h"
+#include "store/heap.h"
 #include "store/owner.h"
 
 enum { SIZE = 256 * 1024, MAX_JOBS = 40 };
@@ -183,6 +184,24 @@ static void without_room_it_is_shown(void) {
   CHECK_INT(slots_used(store), 0);
   CHECK_INT(jt_word_load(&store->header->by_status[JT_FAILED]), 1);
   CHECK_INT(status_of(store, &m->jobs[0]), JT_FAILED);
+  CHECK_AUDIT(store);
+  region_free(store);
+}
+
+/* What found no room is tried again when something has changed, and not before: a
+   look at such a job is not a pass over all. */
+static void it_is_not_tried_in_vain(void) {
+  jt_store *store = region_make(4, 24);
+  job_id other = create(store, "other", 2), id = orphan_make(store, "job", 1);
+  uint32_t units = 20, unit;
+  while ((unit = jt_heap_take(store, units)) == 0) units--;
+  CHECK_INT(dead_in(store), 1);
+  jt_heap_give(store, unit, units);
+  CHECK_INT(dead_in(store), 1);
+  CHECK_INT(status_of(store, &id), JT_FAILED);
+  CHECK_INT(dead_in(store), 1);
+  CHECK_CODE(set_status(store, &other, JT_RUNNING), JT_OK);
+  CHECK_INT(dead_in(store), 0);
   CHECK_AUDIT(store);
   region_free(store);
 }
@@ -527,7 +546,7 @@ static void a_recovery_leaves_the_living(void) {
 static const check_case cases[] = {
   CASE(every_slot_in_use), CASE(a_slot_is_used_again),
   CASE(a_dead_slot_without_jobs_is_freed), CASE(without_room_it_is_shown),
-  CASE(without_room_it_can_go), CASE(the_dead_make_room), CASE(a_look_does_not_wait),
+  CASE(it_is_not_tried_in_vain), CASE(without_room_it_can_go), CASE(the_dead_make_room), CASE(a_look_does_not_wait),
   CASE(who_closes_while_owning_owns_until_its_end),
   CASE(who_closes_with_all_done_is_gone), CASE(a_file_mapped_twice),
   CASE(a_child_may_close_what_its_parent_owns),

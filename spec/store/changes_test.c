@@ -241,7 +241,7 @@ static void nothing_is_missed(void) {
     for (size_t i = 0; i < count; i++)
       for (uint32_t k = 0; k < JOBS; k++)
         if (sequence[k] == keys[i].sequence) {
-          CHECK(keys[i].version > before);
+          CHECK(keys[i].version > before && keys[i].version <= upto);
           seen[k] = keys[i].version;
         }
   }

@@ -121,6 +121,7 @@ static void a_forked_child_owns_nothing(void) {
   mortal_gets(m, "job", 1);
   pid_t parent = check_fork(have_a_child, m);
   CHECK_AWAIT(&m->claimed, 2);
+  CHECK_AWAIT(&m->may_die, 1);
   jt_job *job;
   CHECK_CODE(get(m->store, &m->jobs[0], &job), JT_OK);
   CHECK_INT(job->status, JT_PENDING);
@@ -434,7 +435,7 @@ static void who_waits_is_told_soon(void) {
     if (way == 2) view.notice = m->store->notice;
     mortal_gets(m, "job", 1);
     mortal_begin(m);
-    kill_later k = { m, 0.12, 0 };
+    kill_later k = { m, 0.03, 0 };
     pthread_t killer;
     const job_id *id = &m->jobs[0];
     uint64_t after = jt_store_version(m->store);
@@ -447,7 +448,7 @@ static void who_waits_is_told_soon(void) {
     CHECK_CODE(code, JT_OK);
     pthread_join(killer, NULL);
     CHECK(told >= k.died);
-    CHECK(told - k.died < 0.2);
+    CHECK(told - k.died < 0.15);   /* a slice would be 0.22 */
     region_free(m->store);
   }
 }
