@@ -19,11 +19,12 @@ enum { WRITERS = 3, READERS = 3, JOBS = 4, LONGEST = 2000 };
 enum { SIZE = 256 * 1024, MAX_JOBS = 40 };
 
 /* What a writer's passing job is about to be. */
-enum { NONE, CREATING, CREATED, FINISHING, FINISHED, DELETING };
+enum { NONE, CREATING, CREATED, CLAIMING, CLAIMED, FINISHING, FINISHED, DELETING };
 
 typedef struct notes {
   _Atomic uint64_t begun[JOBS], returned[JOBS];
   _Atomic uint32_t passing, phase;  /* its number, and one of the above */
+  _Atomic uint32_t owned;         /* whether it was to be claimed */
   _Atomic uint64_t calls;
 } notes;
 
@@ -116,11 +117,20 @@ static void pass_one_job(jt_store *store, uint32_t writer) {
   static const char text[3000];
   jt_change change = { .fields = JT_SET_STATUS | JT_SET_RESULT, .status = JT_COMPLETED,
                        .result = { text, check_below(sizeof text) } };
+  enter(mine, NONE);
+  atomic_store(&mine->owned, 0);
   atomic_store(&mine->passing, number);
   enter(mine, CREATING);
   if (!is_done(jt_create_numbered(store, "passing", 7, writer << 28 | number))) return;
   enter(mine, CREATED);
   CHECK(exists(store, &id));
+  if (check_below(2)) {
+    atomic_store(&mine->owned, 1);
+    enter(mine, CLAIMING);
+    if (!is_done(claim_job(store, &id))) return;
+    enter(mine, CLAIMED);
+    if (!is_done(cancel_job(store, &id, "no reason"))) return;
+  }
   enter(mine, FINISHING);
   if (!is_done(update(store, &id, &change))) return;
   enter(mine, FINISHED);
@@ -131,6 +141,20 @@ static void pass_one_job(jt_store *store, uint32_t writer) {
   enter(mine, NONE);
 }
 
+/* What it owned has died with it; what it was about to claim, perhaps. */
+static void check_status(const jt_job *job, uint32_t phase, bool owned) {
+  bool died = job->status == JT_FAILED;
+  if (died) CHECK(owned && jt_job_part(job, JT_ERROR).bytes != NULL);
+  switch (phase) {
+    case CREATED: CHECK_INT(job->status, JT_PENDING); break;
+    case CLAIMING: CHECK(died || job->status == JT_PENDING); break;
+    case CLAIMED: CHECK(died); break;
+    case FINISHING: CHECK(job->status == JT_COMPLETED || died == owned); break;
+    case FINISHED: CHECK_INT(job->status, JT_COMPLETED); break;
+    default: break;
+  }
+}
+
 /* What the one before, who was killed, has left. */
 static void inherit(jt_store *store, uint32_t writer) {
   notes *mine = &side->writer[writer];
@@ -138,13 +162,14 @@ static void inherit(jt_store *store, uint32_t writer) {
   uint32_t phase = atomic_load(&mine->phase);
   jt_job *job;
   jt_code code = get(store, &id, &job);
+  /* One that has died is finished, and may have been evicted. */
   if (phase == CREATED) CHECK_CODE(code, JT_OK);
-  if (phase != CREATED && code != JT_NOT_FOUND) CHECK_CODE(code, JT_OK);
-  if (code == JT_OK && phase == CREATED) CHECK_INT(job->status, JT_PENDING);
-  if (code == JT_OK && phase == FINISHED) CHECK_INT(job->status, JT_COMPLETED);
+  else if (code != JT_NOT_FOUND) CHECK_CODE(code, JT_OK);
+  if (code == JT_OK) check_status(job, phase, atomic_load(&mine->owned));
   bool unfinished = code == JT_OK && !jt_status_finished(job->status);
   free(job);
   if (!unfinished) return;
+  atomic_store(&mine->owned, 0);
   enter(mine, FINISHING);
   if (is_done(set_status(store, &id, JT_COMPLETED))) enter(mine, FINISHED);
 }
