@@ -261,30 +261,32 @@ describe("however its owner dies, a job is failed:", function()
 
   it("all of its jobs, and those of others stay", function()
     local ids, others = {}, {}
-    for index = 1, 20 do
-      ids[index] = assert(look.create_job("owned"))
-      others[index] = assert(look.create_job("owned"))
-    end
+    for index = 1, 200 do ids[index] = assert(look.create_job("owned")) end
+    for index = 1, 20 do others[index] = assert(look.create_job("owned")) end
     local living = child.start(function()
       for index = 1, 10 do begin(look, others[index]) end
       look.wait_job(others[1])
     end)
     local owner = child.start(function()
       for _, id in ipairs(ids) do begin(look, id) end
-      assert(look.update_job(ids[20], { status = "completed" }))
+      assert(look.update_job(ids[200], { status = "completed" }))
     end)
     owner:finish()
     await_running(look, others[10])
-    for index = 1, 19 do assert.equal(death_of(owner.pid), reader.get_job(ids[index]).error) end
-    assert.equal(19, #reader.list_jobs({ status = "failed" }))
-    assert.equal(19, reader.stats().failed)
-    assert.equal("completed", reader.get_job(ids[20]).status)
+    local version, dead = reader.version()
+    assert.equal(1, dead) -- nobody has written them off
+    for index = 1, 199 do assert.equal(death_of(owner.pid), reader.get_job(ids[index]).error) end
+    assert.equal(199, #reader.list_jobs({ status = "failed" }))
+    assert.equal(199, #reader.list_changes(version))
+    assert.equal(199, reader.stats().failed)
+    assert.equal("completed", reader.get_job(ids[200]).status)
     assert.equal(10, #reader.list_jobs({ status = "running" }))
     assert.equal(10, #look.list_jobs({ status = "pending" }))
-    assert.equal(19, look.stats().failed)
-    assert.is_nil(look.get_job(ids[20]).error)
+    assert.equal(199, look.stats().failed)
+    assert.equal(199, #look.list_changes(version))
+    assert.is_nil(look.get_job(ids[200]).error)
     living:kill_dead()
-    assert.equal(29, look.stats().failed)
+    assert.equal(209, look.stats().failed)
   end)
 
   it("with nobody else there to see it, for who opens the file later", function()
