@@ -28,7 +28,7 @@ static double resident(void) {
 }
 
 /* Every job is there, and was updated as often as it must have been. */
-static void verify(const jt_store *store, uint32_t jobs, uint64_t changes) {
+static void verify(jt_store *store, uint32_t jobs, uint64_t changes) {
   jt_stats stats;
   jt_store_stats(store, &stats);
   if (stats.jobs != jobs || stats.version != changes)

@@ -181,7 +181,8 @@ static void while_a_reader_looks(void) {
     { "cells", g.cells_at, g.scratch_at / JT_PAGE * JT_PAGE },
     { "heap", page_after(g.bitmap_at), SIZE }
   };
-  struct sigaction action = { .sa_sigaction = touched, .sa_flags = SA_SIGINFO | SA_NODEFER };
+  struct sigaction action = { .sa_sigaction = touched,
+                              .sa_flags = SA_SIGINFO | SA_NODEFER };
   CHECK_INT(sigaction(SIGSEGV, &action, NULL), 0);
   for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
     for (size_t k = 0; k < sizeof interruptions / sizeof interruptions[0]; k++)

@@ -136,10 +136,14 @@ jt_code jt_sight_read(jt_store *store, uint32_t at, jt_sight *sight) {
 
 /* ------------------------------------------------------------- copying out */
 
+/* Of all but the blobs. */
+static size_t record_room(const jt_record_words *words) {
+  return sizeof(jt_job) + jt_text_room(words->shape.id_length) +
+         jt_text_room(words->shape.step_length);
+}
+
 static size_t size_needed(const jt_record_words *words, const jt_blob *blob) {
-  size_t size = sizeof(jt_job) + jt_text_room(words->shape.id_length) +
-                jt_text_room(words->shape.step_length);
-  if (words->shape.blobs == 0) return size;
+  size_t size = record_room(words);
   for (int i = 0; i < JT_BLOBS; i++)
     if (blob[i].unit != 0) size += jt_text_room(blob[i].length);
   return size;
@@ -219,19 +223,27 @@ static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job 
   return intact ? JT_OK : JT_CORRUPT;
 }
 
-jt_code jt_sight_copy(const jt_store *store, const jt_sight *sight, jt_job *out,
-                      size_t capacity, size_t *needed) {
+static jt_code copy_with_blobs(const jt_store *store, const jt_sight *sight,
+                               jt_job *out, size_t capacity, size_t *needed) {
   jt_blob blob[JT_BLOBS];
-  bool has_blobs = sight->words.shape.blobs != 0;
-  if (sight->orphaned) return copy_orphan(store, sight, out, capacity, needed);
-  if (has_blobs) jt_words_blobs(&sight->words, blob);
+  jt_words_blobs(&sight->words, blob);
   *needed = size_needed(&sight->words, blob);
   if (*needed > capacity) return JT_TOO_SMALL;
   char *at = place_record(&sight->words, out);
-  if (!has_blobs) return JT_OK;
   bool intact = place_blobs(store, blob, 0, JT_BLOBS, out, &at);
   if (!jt_sight_holds(store, sight)) return JT_BUSY;
   return intact ? JT_OK : JT_CORRUPT;
+}
+
+jt_code jt_sight_copy(const jt_store *store, const jt_sight *sight, jt_job *out,
+                      size_t capacity, size_t *needed) {
+  if (sight->orphaned) return copy_orphan(store, sight, out, capacity, needed);
+  if (sight->words.shape.blobs != 0)
+    return copy_with_blobs(store, sight, out, capacity, needed);
+  *needed = record_room(&sight->words);
+  if (*needed > capacity) return JT_TOO_SMALL;
+  place_record(&sight->words, out);
+  return JT_OK;
 }
 
 typedef struct get {

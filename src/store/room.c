@@ -66,7 +66,8 @@ jt_code jt_room_take(jt_store *store, jt_run *runs, int count, uint32_t keep,
   if (!jt_room_has_finished(store) || !could_fit(store, runs, count, held) ||
       !could_be_freed(store, runs, count, keep))
     return JT_FULL;
-  for (uint64_t share = 16; jt_room_has_finished(store); share = share > 1 ? share / 2 : 1) {
+  for (uint64_t share = 16; jt_room_has_finished(store);
+       share = share > 1 ? share / 2 : 1) {
     if (jt_evict(store, keep, share) == 0) break;
     if (take_runs(store, runs, count)) return JT_OK;
   }
