@@ -4,6 +4,7 @@
 --   lua5.4 tools/smoke.lua FOLDER     FOLDER: a folder for a store file
 
 local job_tracker = require "job_tracker"
+assert(require("job_tracker.pipeline").new)
 
 local function try(tracker)
   local id = assert(tracker.create_job("smoke"))
