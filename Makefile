@@ -192,8 +192,7 @@ asan: ## the tests under AddressSanitizer and UBSan (SPEC= as above)
 
 # ThreadSanitizer: clang's, as gcc's was seen to miss a race that clang's finds.
 # For the tests in which threads meet; of the binding, the one with two states.
-# Not interrupted_test: one thread, whose signal handler plays the part of others.
-TSAN_TESTS = $(filter-out %/interrupted_test.c,$(STORE_TESTS)) $(filter %/two_states_test.c,$(BINDING_TESTS))
+TSAN_TESTS = $(STORE_TESTS) $(filter %/two_states_test.c,$(BINDING_TESTS))
 .PHONY: tsan
 tsan: ## the tests with threads under ThreadSanitizer (clang; SPEC= as above)
 	@tools/deps tsan

@@ -546,7 +546,8 @@ static void a_recovery_leaves_the_living(void) {
 static const check_case cases[] = {
   CASE(every_slot_in_use), CASE(a_slot_is_used_again),
   CASE(a_dead_slot_without_jobs_is_freed), CASE(without_room_it_is_shown),
-  CASE(it_is_not_tried_in_vain), CASE(without_room_it_can_go), CASE(the_dead_make_room), CASE(a_look_does_not_wait),
+  CASE(it_is_not_tried_in_vain), CASE(without_room_it_can_go), CASE(the_dead_make_room),
+  CASE(a_look_does_not_wait),
   CASE(who_closes_while_owning_owns_until_its_end),
   CASE(who_closes_with_all_done_is_gone), CASE(a_file_mapped_twice),
   CASE(a_child_may_close_what_its_parent_owns),
