@@ -130,8 +130,9 @@ describe("make install", function()
   end
 
   it("installs a module that works", function()
-    local version = succeed("LUA_PATH=';;' LUA_CPATH='" .. folder .. "/opt/lib/lua/"
-      .. lua_version .. "/?.so' " .. lua .. " tools/smoke.lua " .. folder)
+    local version = succeed(("LUA_PATH='%s/share/lua/%s/?.lua' LUA_CPATH='%s/lib/lua/%s/?.so'"
+      .. " %s tools/smoke.lua %s"):format(folder .. "/opt", lua_version, folder .. "/opt",
+      lua_version, lua, folder))
     assert.are.equal(require("job_tracker")._VERSION .. "\n", version)
   end)
 
