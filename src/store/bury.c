@@ -41,16 +41,16 @@ static void find_named(const jt_store *store, bool named[JT_OWNERS + 1]) {
 
 static jt_code bury(jt_store *store, uint32_t at) {
   char epitaph[JT_EPITAPH_MAX];
-  jt_blob_plan plan = { { false }, { { NULL, 0 } } };
-  jt_record record;
+  jt_blob_plan plan = { 0 };
+  jt_record old, record;
   jt_sight job;
   jt_code code = jt_sight_at(store, at, &job);
   if (code != JT_OK || !job.orphaned) return JT_NOT_FOUND;
-  jt_record_renew(&job, &record);
+  jt_record_renew(&job, &old, &record);
   size_t length = jt_epitaph(job.pid, record.step, epitaph);
   jt_plan_blob(&plan, JT_ERROR, (jt_text){ epitaph, length });
   jt_record_enter(&record, JT_FAILED);
-  return jt_replace(store, &job, &record, &plan);
+  return jt_replace(store, &job, &old, &record, &plan);
 }
 
 /* As they are now: an owner that dies during the pass waits for the next. */

@@ -16,12 +16,12 @@ static jt_code find_unfinished(jt_store *store, jt_text id, jt_sight *job) {
 /* The slot first: killed before the job names it, it is a dead one without jobs. */
 static jt_code own(jt_store *store, const jt_sight *job, uint32_t self) {
   static const jt_blob_plan no_blobs;
-  jt_record record;
+  jt_record old, record;
   if (self == 0) self = jt_owner_take(store);
   if (self == 0) return JT_FULL;
-  jt_record_renew(job, &record);
+  jt_record_renew(job, &old, &record);
   record.owner = self;
-  return jt_replace(store, job, &record, &no_blobs);
+  return jt_replace(store, job, &old, &record, &no_blobs);
 }
 
 static jt_code try_claim(jt_store *store, void *context) {
@@ -51,19 +51,19 @@ static bool nobody_works_on(const jt_sight *job) {
 
 static jt_code try_cancel(jt_store *store, void *context) {
   const cancelling *want = context;
-  jt_blob_plan plan = { { false }, { { NULL, 0 } } };
+  jt_blob_plan plan = { 0 };
   jt_sight job;
-  jt_record record;
+  jt_record old, record;
   jt_code code = find_unfinished(store, want->id, &job);
   if (code != JT_OK) return code;
-  jt_record_renew(&job, &record);
+  jt_record_renew(&job, &old, &record);
   if (record.blob[JT_BLOB(JT_CANCEL)].unit != 0) return JT_OK;
   jt_plan_blob(&plan, JT_CANCEL, want->reason);
   if (nobody_works_on(&job)) {
     jt_plan_blob(&plan, JT_ERROR, want->error);
     jt_record_enter(&record, JT_FAILED);
   }
-  return jt_replace(store, &job, &record, &plan);
+  return jt_replace(store, &job, &old, &record, &plan);
 }
 
 jt_code jt_cancel(jt_store *store, const char *id, size_t length, jt_text reason) {

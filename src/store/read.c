@@ -250,16 +250,15 @@ typedef struct get {
   jt_text id;
   jt_job *out;
   size_t capacity, *needed;
-  bool orphaned;
+  bool orphaned;                  /* it was, in a try */
 } get;
 
 static jt_code try_get(jt_store *store, void *context) {
   get *want = context;
   jt_sight sight;
-  want->orphaned = false;
   jt_code code = jt_sight_find(store, want->id, &sight);
   if (code != JT_OK) return code;
-  want->orphaned = sight.orphaned;
+  if (__builtin_expect(sight.orphaned, false)) want->orphaned = true;
   if (jt_expired(store, &sight.words)) return JT_NOT_FOUND;
   return jt_sight_copy(store, &sight, want->out, want->capacity, want->needed);
 }

@@ -10,8 +10,9 @@
 #include "publish.h"
 #include "room.h"
 
-void jt_record_renew(const jt_sight *job, jt_record *record) {
+void jt_record_renew(const jt_sight *job, jt_record *old, jt_record *record) {
   int64_t now = jt_now();
+  jt_record_decode(&job->words, old);
   jt_record_decode(&job->words, record);
   record->updated_at = now > record->updated_at ? now : record->updated_at + 1;
 }
@@ -37,7 +38,7 @@ static bool blobs_fit(const jt_store *store, const jt_blob_plan *plan) {
 static int plan_runs(jt_record *record, const jt_blob_plan *plan, jt_run runs[JT_RUNS]) {
   int count = 1;
   for (int i = 0; i < JT_BLOBS; i++) {
-    if (!plan->changes[i]) continue;
+    if (!(plan->changes & 1u << i)) continue;
     bool present = plan->text[i].bytes != NULL;
     /* A place not known yet, so that the record's size is right. */
     record->blob[i] = (jt_blob){ .unit = present ? UINT32_MAX : 0 };
@@ -62,24 +63,22 @@ static void give_old(jt_store *store, uint32_t unit, const jt_record *old,
   jt_record gone = *old;
   jt_run runs[JT_RUNS];
   for (int i = 0; i < JT_BLOBS; i++)
-    if (!plan->changes[i]) gone.blob[i] = (jt_blob){ 0 };
+    if (!(plan->changes & 1u << i)) gone.blob[i] = (jt_blob){ 0 };
   int count = jt_record_runs(&gone, unit, runs);
   jt_room_give(store, runs, count);
 }
 
-jt_code jt_replace(jt_store *store, const jt_sight *job, jt_record *record,
-                   const jt_blob_plan *plan) {
-  jt_record old;
+jt_code jt_replace(jt_store *store, const jt_sight *job, const jt_record *old,
+                   jt_record *record, const jt_blob_plan *plan) {
   jt_run runs[JT_RUNS];
-  jt_record_decode(&job->words, &old);
   if (!blobs_fit(store, plan)) return JT_FULL;
   int count = plan_runs(record, plan, runs);
-  uint64_t held = jt_status_finished(old.status) ? jt_record_all_units(&old) : 0;
+  uint64_t held = jt_status_finished(old->status) ? jt_record_all_units(old) : 0;
   jt_code code = jt_room_take(store, runs, count, job->at, held);
   if (code != JT_OK) return code;
   write_blobs(store, record, plan, runs + 1);
   record->version = jt_next_version(store);
-  jt_publish(store, job->at, job->cell, runs[0].unit, record, &old);
-  give_old(store, jt_cell_unit(job->cell), &old, plan);
+  jt_publish(store, job->at, job->cell, runs[0].unit, record, old);
+  give_old(store, jt_cell_unit(job->cell), old, plan);
   return JT_OK;
 }

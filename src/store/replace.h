@@ -9,7 +9,7 @@
 
 /* The new blob of each part, as a text: absent where it stays or is cleared. */
 typedef struct jt_blob_plan {
-  bool changes[JT_BLOBS];
+  unsigned changes;               /* a bit for each */
   jt_text text[JT_BLOBS];
 } jt_blob_plan;
 
@@ -17,21 +17,21 @@ typedef struct jt_blob_plan {
 #define JT_BLOB(part) ((part) - JT_RESULT)
 
 static inline void jt_plan_blob(jt_blob_plan *plan, jt_part part, jt_text text) {
-  plan->changes[JT_BLOB(part)] = true;
+  plan->changes |= 1u << JT_BLOB(part);
   plan->text[JT_BLOB(part)] = text;
 }
 
-/* What every change begins with: the job's record, updated now. */
-void jt_record_renew(const jt_sight *job, jt_record *record);
+/* What every change begins with: the job's record, and the same updated now. */
+void jt_record_renew(const jt_sight *job, jt_record *old, jt_record *record);
 
 /* Gives the record a status that it may have, and what follows from it. */
 void jt_record_enter(jt_record *record, jt_status status);
 
 /*
-** Publishes 'record', which was made from the job that was seen, with the blobs
+** Publishes 'record', which was made from the seen job's 'old' one, with the blobs
 ** planned for it. JT_FULL, and then nothing is changed (but for what was evicted).
 */
-jt_code jt_replace(jt_store *store, const jt_sight *job, jt_record *record,
-                   const jt_blob_plan *plan);
+jt_code jt_replace(jt_store *store, const jt_sight *job, const jt_record *old,
+                   jt_record *record, const jt_blob_plan *plan);
 
 #endif

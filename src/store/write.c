@@ -93,12 +93,10 @@ static jt_code apply(jt_record *record, const jt_change *change) {
   return JT_OK;
 }
 
-static jt_blob_plan plan_blobs(const jt_change *change) {
-  jt_blob_plan plan = { { false }, { { NULL, 0 } } };
-  if (change->fields & JT_SET_RESULT) jt_plan_blob(&plan, JT_RESULT, change->result);
-  if (change->fields & JT_SET_ERROR) jt_plan_blob(&plan, JT_ERROR, change->error);
-  if (change->fields & JT_SET_META) jt_plan_blob(&plan, JT_META, change->meta);
-  return plan;
+static void plan_blobs(const jt_change *change, jt_blob_plan *plan) {
+  if (change->fields & JT_SET_RESULT) jt_plan_blob(plan, JT_RESULT, change->result);
+  if (change->fields & JT_SET_ERROR) jt_plan_blob(plan, JT_ERROR, change->error);
+  if (change->fields & JT_SET_META) jt_plan_blob(plan, JT_META, change->meta);
 }
 
 jt_code jt_find_to_change(jt_store *store, jt_text id, jt_sight *job) {
@@ -116,16 +114,17 @@ typedef struct updating {
 static jt_code try_update(jt_store *store, void *context) {
   const updating *want = context;
   jt_sight job;
-  jt_record record;
+  jt_record old, record;
   jt_code code = jt_find_to_change(store, want->id, &job);
   if (code != JT_OK) return code;
-  jt_record_renew(&job, &record);
+  jt_record_renew(&job, &old, &record);
   if (job.orphaned) record.status = JT_FAILED;
   code = apply(&record, want->wanted);
   if (code != JT_OK) return code;
   if (job.orphaned) return JT_FULL;
-  jt_blob_plan plan = plan_blobs(want->wanted);
-  return jt_replace(store, &job, &record, &plan);
+  jt_blob_plan plan = { 0 };
+  plan_blobs(want->wanted, &plan);
+  return jt_replace(store, &job, &old, &record, &plan);
 }
 
 jt_code jt_update(jt_store *store, const char *id, size_t length,
