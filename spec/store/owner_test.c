@@ -281,11 +281,12 @@ static void the_text_needs_its_room(void) {
                JT_TOO_SMALL);
     CHECK_CODE(jt_get(by, id->text, id->length, job, needed, &needed), JT_OK);
     jt_text error = jt_job_part(job, JT_ERROR);
-    CHECK(error.length > sizeof longest);
-    if (error.bytes == NULL) break;
-    CHECK(memcmp(error.bytes + error.length - sizeof longest, longest,
-                 sizeof longest) == 0);
-    CHECK_INT(error.bytes[error.length], 0);
+    CHECK(error.bytes != NULL && error.length > sizeof longest);
+    if (error.bytes != NULL && error.length > sizeof longest) {
+      CHECK(memcmp(error.bytes + error.length - sizeof longest, longest,
+                   sizeof longest) == 0);
+      CHECK_INT(error.bytes[error.length], 0);
+    }
     free(job);
   }
   CHECK_AUDIT(store);
