@@ -1,0 +1,123 @@
+-- request: what a client has sent, read with care: numbers in the query, preferences,
+-- conditions, bodies. What is not as it should be is nil and a sentence for the client.
+
+local request = {}
+
+local MAX_ARGUMENTS = 100
+
+---The arguments of the query; those given twice count as the first.
+---@return table<string, string>? arguments
+---@return string? complaint
+function request.arguments()
+  local given, trouble = ngx.req.get_uri_args(MAX_ARGUMENTS)
+  if trouble then return nil, "The query has too many arguments." end
+  local arguments = {}
+  for name, value in pairs(given) do
+    if type(value) == "table" then value = value[1] end
+    arguments[name] = type(value) == "string" and value or ""
+  end
+  return arguments
+end
+
+---A whole number in decimal digits within the limits.
+---@param text string?
+---@param low integer
+---@param high integer
+---@return integer?
+function request.integer(text, low, high)
+  if not text or not text:find("^%d+$") or #text > 16 then return nil end
+  local number = tonumber(text)
+  return number >= low and number <= high and number or nil
+end
+
+---Seconds that the client wants to wait: ?wait=, else the header Prefer (RFC 7240), which
+---may be disregarded where it makes no sense.
+---@param arguments table<string, string>
+---@return number? seconds
+---@return string? complaint
+function request.wait(arguments)
+  local text = arguments.wait
+  if text then
+    local seconds = text:find("^%d+%.?%d*$") and #text <= 16 and tonumber(text)
+    if not seconds then return nil, "wait must be a number of seconds, such as 20." end
+    return seconds
+  end
+  local prefer = ngx.var.http_prefer
+  local preferred = prefer and ("," .. prefer:lower()):match("[,;]%s*wait%s*=%s*\"?(%d+)")
+  return preferred and #preferred <= 9 and tonumber(preferred) or nil
+end
+
+---Whether If-None-Match names this version ("*" does not: it is for those who have any).
+---@param version integer
+---@return boolean
+function request.has_version(version)
+  local condition = ngx.var.http_if_none_match
+  if not condition then return false end
+  return ("," .. condition .. ","):find(('[,%%s/]"%d"[,%%s]'):format(version)) ~= nil
+end
+
+---Where a stream is to go on: the header of a reconnecting EventSource, else ?after=.
+---@param arguments table<string, string>
+---@return integer? version nil: not said
+---@return string? complaint
+function request.last_event(arguments)
+  local text = ngx.var.http_last_event_id or arguments.after
+  if not text or text == "" then return nil end
+  local version = request.integer(text, 0, 2 ^ 53)
+  if not version then return nil, "Last-Event-ID must be a version, a whole number." end
+  return version
+end
+
+---Whether the client would rather have a web page than JSON: text/html is named in Accept
+---with a greater weight than application/json, which "*/*" stands for, too.
+---@return boolean
+function request.prefers_html()
+  local accept = ngx.var.http_accept
+  if not accept or not accept:find("text/html", 1, true) then return false end
+  local weights = {}
+  for range, rest in accept:gmatch("%s*([^,;%s]+)([^,]*)") do
+    weights[range:lower()] = tonumber(rest:match(";%s*q%s*=%s*([%d.]+)") or 1) or 0
+  end
+  local json = weights["application/json"] or weights["application/*"] or weights["*/*"] or 0
+  local html = weights["text/html"] or 0
+  return html > 0 and (html > json or (html == json and not weights["application/json"]))
+end
+
+---Whether the request was made by a page of another site, as the browser says.
+---@return boolean
+function request.is_cross_site() return ngx.var.http_sec_fetch_site == "cross-site" end
+
+-- What nginx did not keep in memory, it has put into a file.
+local function read_body()
+  ngx.req.read_body()
+  local body = ngx.req.get_body_data()
+  local path = not body and ngx.req.get_body_file()
+  local file = path and io.open(path, "rb")
+  if file then
+    body = file:read("*a")
+    file:close()
+  end
+  return body or ""
+end
+
+---The body, decoded from JSON. nil, status, complaint when it is not to be had.
+---@param limit integer bytes
+---@return any value nil too if there is no body
+---@return integer? status
+---@return string? complaint
+function request.json_body(limit)
+  local too_large = ("The body must not be larger than %d bytes."):format(limit)
+  if (tonumber(ngx.var.http_content_length) or 0) > limit then return nil, 413, too_large end
+  local body = read_body()
+  if #body > limit then return nil, 413, too_large end
+  if body == "" then return nil end
+  local kind = (ngx.var.http_content_type or ""):lower()
+  if not kind:find("^application/json%s*$") and not kind:find("^application/json%s*;") then
+    return nil, 415, "The body must be JSON, sent as application/json."
+  end
+  local value = require("cjson.safe").decode(body)
+  if value == nil then return nil, 400, "The body is not valid JSON." end
+  return value
+end
+
+return request

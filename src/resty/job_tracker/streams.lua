@@ -1,0 +1,162 @@
+-- streams: Server-Sent Events (the WHATWG HTML standard, 9.2), of one job and of all. A
+-- stream sends what its watch has and waits; while its client is slow, nginx does not come
+-- back from flush, and what changes meanwhile is sent as it is then: the latest, never a
+-- queue.
+
+local jobs = require "resty.job_tracker.jobs"
+local problem = require "resty.job_tracker.problem"
+local request = require "resty.job_tracker.request"
+local source = require "resty.job_tracker.source"
+local watch = require "resty.job_tracker.watch"
+
+local streams = {}
+
+local HEARTBEAT = 15 -- seconds of silence after which a comment is sent
+local RETRY_BUSY = 0.05 -- seconds
+local RETRY = "retry: 1000\n\n" -- milliseconds after which a browser connects again
+
+-- ----------------------------------------------------------------- the transport
+
+local function begin()
+  ngx.header["Content-Type"] = "text/event-stream"
+  ngx.header["Cache-Control"] = "no-cache"
+  ngx.header["X-Accel-Buffering"] = "no" -- for an nginx in between
+end
+
+-- False: the client is gone.
+local function send(text)
+  local written = ngx.print(text)
+  return written ~= nil and ngx.flush(true) ~= nil
+end
+
+-- JSON has no line breaks but in escapes, so it is one line of data.
+local function message(version, json) return ("id: %d\ndata: %s\n\n"):format(version, json) end
+
+local function event(name, version, data)
+  return ("event: %s\nid: %d\ndata: %s\n\n"):format(name, version, data)
+end
+
+local function too_many(settings)
+  if watch.users() < settings.max_streams then return false end
+  problem.answer(429, "Too many streams are open already.")
+  return true
+end
+
+-- ----------------------------------------------------------------------- one job
+
+-- Sends the job until it is finished or deleted, or the client is gone.
+local function follow(watched, version)
+  local json
+  local function is_new(self) return self.version ~= version end
+  while not watch.ending() do
+    if watched:wait(HEARTBEAT, is_new) then
+      json = watched.json
+      if not json then return send(event("end", version, '{"reason":"deleted"}')) end
+      version = watched.version
+      local ended = jobs.is_finished(json)
+      local text = message(version, json)
+      if ended then text = text .. event("end", version, '{"reason":"finished"}') end
+      if not send(text) or ended then return end
+    elseif not watch.ending() and not send(":\n\n") then
+      return
+    end
+  end
+end
+
+---GET jobs/<id>/events
+---@param settings table
+---@param id string
+function streams.job(settings, id)
+  local json, version, code = source.get_json(id)
+  if not json then return problem.refused(version --[[@as string]], code) end
+  local arguments, complaint = request.arguments()
+  local last
+  if arguments then last, complaint = request.last_event(arguments) end
+  if complaint then return problem.answer(400, complaint) end
+  if last == version and jobs.is_finished(json) then
+    ngx.status = 204 -- tells an EventSource not to come again
+    return ngx.exit(204)
+  end
+  if ngx.req.get_method() == "HEAD" then return begin() end
+  if too_many(settings) then return end
+  local watched, message_, code_ = watch.job(id)
+  if not watched then return problem.refused(message_ --[[@as string]], code_) end
+  watched:hold(function()
+    begin()
+    if send(RETRY) then follow(watched, last or 0) end
+  end)
+end
+
+-- ---------------------------------------------------------------------- all jobs
+
+-- Jobs as messages. A version beyond the one that is reached with them would let a client
+-- that connects again skip others.
+local function messages(changed, upto)
+  local texts = {}
+  for index, job in ipairs(changed) do
+    texts[index] = message(math.min(job.version, upto), job:to_json())
+  end
+  return table.concat(texts)
+end
+
+-- The batch is made into text once, for all streams that follow it.
+local function text_of(watched, changed, upto)
+  if changed ~= watched.changes then return messages(changed, upto) end
+  if watched.text_of ~= changed then
+    watched.text_of, watched.text = changed, messages(changed, upto)
+  end
+  return watched.text
+end
+
+-- Sends what has come since 'after' and returns where the client is then; nil: it is gone.
+local function send_news(watched, after, changed, upto)
+  if not changed then -- the store is busy; soon it is not
+    ngx.sleep(RETRY_BUSY)
+    return after
+  end
+  local text = text_of(watched, changed, upto)
+  return (text == "" or send(text)) and upto or nil
+end
+
+local function follow_all(watched, after)
+  local batch = watched.changes
+  local function is_new(self) return self.changes ~= batch or after < self.upto end
+  while after and not watch.ending() do
+    if watched:wait(HEARTBEAT, is_new) then
+      batch = watched.changes
+      after = send_news(watched, after, watched:since(after))
+    elseif not watch.ending() and not send(":\n\n") then
+      return
+    end
+  end
+end
+
+-- Where the stream begins: what is said first, and the version from which on the client is
+-- told. One that has more than there is has it from another store.
+local function opening(last, now)
+  local name = last and last > now and "reset" or "hello"
+  local from = name == "hello" and last or now
+  return event(name, from, ('{"version":%d}'):format(now)), from
+end
+
+---GET events
+---@param settings table
+function streams.all(settings)
+  local arguments, complaint = request.arguments()
+  local last
+  if arguments then last, complaint = request.last_event(arguments) end
+  if complaint then return problem.answer(400, complaint) end
+  if ngx.req.get_method() == "HEAD" then return begin() end
+  if too_many(settings) then return end
+  local watched = watch.all()
+  if not watched then return problem.refused("no store", "unavailable") end
+  watched:hold(function()
+    local first, from = opening(last, (source.tracker().version()))
+    begin()
+    if not send(RETRY .. first) then return end
+    if last then from = send_news(watched, from, watch.changes(from)) end
+    follow_all(watched, from)
+  end)
+end
+
+return streams
