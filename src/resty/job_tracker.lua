@@ -90,13 +90,16 @@ end
 local function find(path)
   local resource = resources[path]
   if resource then return resource end
-  local id, rest = path:match("^jobs/([^/]+)(.*)$")
-  if id then return of_a_job[rest], id end
+  if path:sub(1, 5) ~= "jobs/" then return nil end
+  local slash = path:find("/", 6, true)
+  if slash then return of_a_job[path:sub(slash)], path:sub(6, slash - 1) end
+  return of_a_job[""], path:sub(6)
 end
 
 -- The same address shows a person the page where it answers a program with JSON.
-local function is_for_people(path, method)
-  if not page.GET or method == "POST" or not path:find("^jobs/?[^/]*$") then return false end
+local function is_for_people(resource, method)
+  if not page.GET or method == "POST" then return false end
+  if resource ~= resources.jobs and resource ~= of_a_job[""] then return false end
   ngx.header["Vary"] = "Accept"
   return request.prefers_html()
 end
@@ -140,7 +143,7 @@ function job_tracker.handle()
   local path = uri:sub(#base + 1)
   local resource, id = find(path)
   if not resource or not next(resource) then return problem.nothing() end
-  if is_for_people(path, method) then resource, id = page, nil end
+  if is_for_people(resource, method) then resource, id = page, nil end
   local asked = resource[method == "HEAD" and "GET" or method]
   if not asked then return problem.method(allowed(resource)) end
   if authorized(asked.action, id) then asked.answer(settings, id) end

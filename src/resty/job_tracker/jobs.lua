@@ -10,14 +10,18 @@ local jobs = {}
 
 local LONGEST_WAIT = 30
 
--- A job's JSON has its fields in a fixed order, and ids need no escapes: the first bytes
--- say whether it is finished.
-local STATUS = '^{"task_id":"[^"]*","task_type":"[^"]*","status":"(%l+)"'
-local FINISHED = { completed = true, failed = true }
+-- A job's JSON has its fields in a fixed order, and neither ids nor types need escapes: what
+-- follows the first "status": is the status.
+local STATUS = ',"status":"'
+local COMPLETED, FAILED = ("cf"):byte(1, 2)
 
 ---@param json string a job's
 ---@return boolean
-function jobs.is_finished(json) return FINISHED[json:match(STATUS)] == true end
+function jobs.is_finished(json)
+  local _, last = json:find(STATUS, 1, true)
+  local first = json:byte(last + 1)
+  return first == COMPLETED or first == FAILED
+end
 
 ---Answers with the job. nginx compares the ETag with If-None-Match by itself, and turns a
 ---200 whose version the client has into a 304.
@@ -29,7 +33,7 @@ function jobs.send(json, version)
   problem.send("application/json", json)
 end
 
-local function long_poll(id, seconds, settings)
+local function long_poll(settings, id, seconds)
   if watch.users() >= settings.max_streams then
     return problem.answer(429, "Too many requests are waiting already.")
   end
@@ -43,24 +47,29 @@ local function long_poll(id, seconds, settings)
   jobs.send(watched.json, watched.version --[[@as integer]])
 end
 
+-- How long the client would wait for a change, if at all; nil and a complaint.
+local function patience()
+  local arguments, complaint = request.arguments()
+  if not arguments then return nil, complaint end
+  return request.wait(arguments)
+end
+
+---GET jobs/<id>
 ---@param settings table
 ---@param id string
 function jobs.get(settings, id)
   local seconds, complaint
   if ngx.var.args or ngx.var.http_prefer then
-    local arguments
-    arguments, complaint = request.arguments()
-    if arguments then seconds, complaint = request.wait(arguments) end
+    seconds, complaint = patience()
     if complaint then return problem.answer(400, complaint) end
   end
   local json, version, code = source.get_json(id)
   if not json then return problem.refused(version --[[@as string]], code) end
-  local condition = ngx.var.http_if_none_match
-  local has_news = condition and not request.has_version(version --[[@as integer]])
-  if not seconds or seconds == 0 or has_news or jobs.is_finished(json) then
-    return jobs.send(json, version --[[@as integer]])
+  if seconds and seconds > 0 and not jobs.is_finished(json)
+    and request.may_have(version --[[@as integer]]) then
+    return long_poll(settings, id, seconds)
   end
-  long_poll(id, seconds, settings)
+  jobs.send(json, version --[[@as integer]])
 end
 
 return jobs

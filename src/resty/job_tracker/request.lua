@@ -47,12 +47,12 @@ function request.wait(arguments)
   return preferred and #preferred <= 9 and tonumber(preferred) or nil
 end
 
----Whether If-None-Match names this version ("*" does not: it is for those who have any).
+---Whether If-None-Match names this version, or does not say what the client has.
 ---@param version integer
 ---@return boolean
-function request.has_version(version)
+function request.may_have(version)
   local condition = ngx.var.http_if_none_match
-  if not condition then return false end
+  if not condition or condition == "*" then return true end
   return ("," .. condition .. ","):find(('[,%%s/]"%d"[,%%s]'):format(version)) ~= nil
 end
 
