@@ -51,7 +51,8 @@ STORE_SOURCES = $(sort $(wildcard src/store/*.c))
 BINDING_SOURCES = $(sort $(wildcard src/*.c))
 # 'make rock' gets this list from the rockspec.
 SOURCES ?= $(BINDING_SOURCES) $(STORE_SOURCES)
-LUA_SOURCES = $(sort $(shell find src/job_tracker src/resty -name '*.lua' 2>/dev/null))
+# What is installed as it stands: the Lua files, and what these read that lies beside them.
+LUA_SOURCES = $(sort $(shell find src/job_tracker src/resty -name '*.lua' -o -name '*.html'))
 
 STORE_TESTS = $(sort $(wildcard spec/store/*_test.c))
 BINDING_TESTS = $(sort $(wildcard spec/binding/*_test.c))
