@@ -55,6 +55,17 @@ add {
   ours = "draw/number/ours", peer = "draw/number/uuid",
 }
 
+local function answer(name, against, peer, limit, goal)
+  add {
+    group = "An answer of nginx, CPU time of the worker", name = name, unit = "us",
+    against = against, at_most = limit, goal = goal,
+    ours = "http/cpu/job", peer = "http/cpu/" .. peer,
+  }
+end
+answer("GET jobs/<id>", 'content_by_lua "hi"', "hi", 1.2, 1.15)
+answer("  the same", "return 200", "static", nil, 1.3)
+answer("  the same", "shared dict and cjson", "dict", nil, 0.8)
+
 local function alone(group, unit, limit, name, series)
   add { group = group, unit = unit, name = name, ours = series, at_most = limit }
 end
