@@ -13,7 +13,9 @@ local nginx_server = {}
 ---@field pid integer of nginx's master
 ---@field folder string the server's own; its name has a space
 ---@field url string
----@field private port integer
+---@field port integer
+---@field private count integer of workers
+---@field private store string? JOB_STORE
 local NginxServer = {}
 NginxServer.__index = NginxServer
 
@@ -69,35 +71,62 @@ local function write_configuration(self, name, locations)
   store_file.write(self.folder .. "/examples/openresty/nginx.conf", text)
 end
 
----Starts nginx and waits until it answers.
----@param name string the configuration's, in examples/openresty
----@param options { store: string?, locations: string? }?
----@return NginxServer
-function nginx_server.start(name, options)
-  options = options or {}
+-- A server that is laid out, with a port, and not started.
+local function new(workers)
   local folder = store_file.folder() .. "/a server"
   assert(os.execute("mkdir " .. quoted(folder)))
-  local self = setmetatable({ folder = folder, port = process.free_port() }, NginxServer)
+  local self = setmetatable({ folder = folder, port = process.free_port(), count = workers },
+    NginxServer)
   self.url = "http://127.0.0.1:" .. self.port
   lay_out(folder)
-  write_configuration(self, name, options.locations)
-  local environment = { JOB_STORE = options.store or false }
+  return self
+end
+
+local function launch(self)
+  local environment = { JOB_STORE = self.store or false }
   for variable, value in pairs(nginx_server.environment) do environment[variable] = value end
   -- Not killed with the specs, which would leave its workers behind, but told to end.
   self.pid = assert(process.spawn({
-    "setpriv", "--pdeathsig", "TERM", "nginx", "-p", folder .. "/examples/openresty",
+    "setpriv", "--pdeathsig", "TERM", "nginx", "-p", self.folder .. "/examples/openresty",
     "-c", "nginx.conf", "-g", "daemon off;",
-    stdout = folder .. "/stdout", stderr = folder .. "/stderr", env = environment,
+    stdout = self.folder .. "/stdout", stderr = self.folder .. "/stderr", env = environment,
   }))
   living[self.pid] = self
   wait_until(function()
     if process.wait(self.pid, 0) ~= "timeout" then
       living[self.pid] = nil
-      error("nginx ended: " .. store_file.read(folder .. "/stderr"))
+      error("nginx ended: " .. store_file.read(self.folder .. "/stderr"))
     end
-    return #self:workers() == 2 and self:request("/").status ~= 0
+    return #self:workers() == self.count and self:request("/").status ~= 0
   end, "nginx to answer")
   return self
+end
+
+---Starts nginx and waits until it answers.
+---@param name string the configuration's, in examples/openresty
+---@param options { store: string?, locations: string? }?
+---@return NginxServer
+function nginx_server.start(name, options)
+  local self = new(2)
+  self.store = options and options.store
+  write_configuration(self, name, options and options.locations)
+  return launch(self)
+end
+
+---Starts nginx with a configuration of a spec's own, as 'write' makes it for the port.
+---@param workers integer
+---@param write fun(port: integer): string
+---@return NginxServer
+function nginx_server.start_with(workers, write)
+  local self = new(workers)
+  self:configure(write(self.port))
+  return launch(self)
+end
+
+---Writes another configuration: for the next reload, restart or upgrade.
+---@param text string
+function NginxServer:configure(text)
+  store_file.write(self.folder .. "/examples/openresty/nginx.conf", text)
 end
 
 local function parse_headers(text)
@@ -162,18 +191,83 @@ end
 ---@return string
 function NginxServer:log() return store_file.read(self.folder .. "/build/openresty/error.log") end
 
+-- Whether 'others' has none of 'pids'.
+local function are_others(pids, others)
+  for _, pid in ipairs(pids) do
+    for _, other in ipairs(others) do
+      if pid == other then return false end
+    end
+  end
+  return true
+end
+
+local function is_gone(pid)
+  return store_file.stat("%F", "/proc/" .. pid) ~= "directory"
+end
+
+---Has nginx read its configuration anew, and waits for the new workers. The old ones may
+---still have requests.
+function NginxServer:reload()
+  local old = self:workers()
+  assert(process.kill(self.pid, "HUP"))
+  wait_until(function()
+    local new_ones = {}
+    for _, pid in ipairs(self:workers()) do
+      if are_others({ pid }, old) then new_ones[#new_ones + 1] = pid end
+    end
+    return #new_ones == self.count
+  end, "new workers")
+end
+
+---Ends a worker with SIGKILL, and waits for the one that takes its place.
+---@param pid integer
+function NginxServer:kill_worker(pid)
+  assert(process.kill(pid, "KILL"))
+  wait_until(function()
+    local workers = self:workers()
+    return #workers == self.count and are_others({ pid }, workers)
+  end, "another worker")
+end
+
+---Starts nginx again in a process of its own that takes over the port (USR2), and ends the
+---old one (QUIT).
+function NginxServer:upgrade()
+  local old, file = self.pid, self.folder .. "/build/openresty/nginx.pid"
+  assert(process.kill(old, "USR2"))
+  local new_pid = wait_until(function()
+    local pid = store_file.exists(file) and tonumber(store_file.read(file))
+    return pid and pid ~= old and #nginx_server.children(pid) == self.count and pid
+  end, "the new nginx")
+  assert(process.kill(old, "QUIT"))
+  living[old], living[new_pid], self.pid = nil, self, new_pid
+  assert.not_equal("timeout", process.wait(old, 10))
+end
+
+local function await_end(pid)
+  if process.wait(pid, 10) == "timeout" then return false end
+  -- After an upgrade it is nobody's child here: the kernel says when it is gone.
+  wait_until(function() return is_gone(pid) end, "nginx to end")
+  return true
+end
+
 ---Ends nginx and its workers.
 function NginxServer:stop()
   living[self.pid] = nil
   local workers = self:workers()
   for _, pid in ipairs(workers) do process.kill(pid, "CONT") end
   process.kill(self.pid, "TERM")
-  if process.wait(self.pid, 10) == "timeout" then
+  if not await_end(self.pid) then
     for _, pid in ipairs(workers) do process.kill(pid, "KILL") end
     process.kill(self.pid, "KILL")
     process.wait(self.pid)
     error("nginx did not end")
   end
+end
+
+---Ends nginx and starts it again on its port.
+function NginxServer:restart()
+  self:stop()
+  launch(self)
 end
 
 ---Ends whatever was started: for after_each.
