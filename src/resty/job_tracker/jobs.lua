@@ -40,10 +40,11 @@ local function long_poll(settings, id, seconds)
   local watched, message, code = watch.job(id)
   if not watched then return problem.refused(message --[[@as string]], code) end
   local have = watched.version
-  watched:hold(function()
-    watched:wait(math.min(seconds, LONGEST_WAIT), function(self) return self.version ~= have end)
+  watched:hold(function(bell)
+    watched:wait(bell, math.min(seconds, LONGEST_WAIT),
+      function(self) return self.version ~= have end)
   end)
-  if not watched.json then return problem.not_found() end
+  if not watched.json then return problem.refused("the job is damaged", watched.code) end
   jobs.send(watched.json, watched.version --[[@as integer]])
 end
 

@@ -7,28 +7,50 @@
 -- as nobody, since they inherit the open store. Where there is none yet, each worker
 -- tries again when a request needs it, once a second at most.
 --
--- A file put in the place of the one that is open is another store. A worker looks for
--- it when it is asked for a job that the open one does not have.
+-- A file put in the place of the one that is open is another store. A worker looks for it,
+-- once a second at most, when it is asked for more than a job that it has; and its poller
+-- looks for it as long as somebody waits. What has the same inode is the same file: an
+-- inode is not given away again while we have its file open.
+
+local ffi = require "ffi"
 
 local source = {}
 
+-- statx(2): its structure is the same on every machine, where stat's is not.
+ffi.cdef [[ int statx(int folder, const char *path, int flags, unsigned mask, void *out); ]]
+local AT_FDCWD, STATX_INO = -100, 0x100
+local INO, DEV = 32, 136 -- where these eight bytes are, each
+
 local tracker ---@type table? a JobTracker
 local path, options ---@type string?, table?
+local file      -- which one is open
+local opened_count = 0
 local tried_at  -- the second of the last attempt to open
 local complaint -- what that failed of, so that the log has it once
 local log       ---@type fun(level: string, message: string)
 
+-- What tells the file at the path from all others; nil: there is none to be seen.
+local function identity()
+  local out = ffi.new "uint8_t[256]"
+  if ffi.C.statx(AT_FDCWD, path, 0, STATX_INO, out) ~= 0 then return nil end
+  return ffi.string(out + INO, 8) .. ffi.string(out + DEV, 8)
+end
+
+-- Opens the file if none is open, or if it is another. Whether it did.
 local function open_again()
   if not path or tried_at == os.time() then return false end
   tried_at = os.time()
+  local found = identity()
+  if tracker and (not found or found == file) then return false end
   local opened, message = require("job_tracker").JobTracker.open(path, options)
-  if opened and tracker then tracker.close() end
-  tracker = opened or tracker
   if message ~= complaint then
     complaint = message
     log(opened and "notice" or "warn", message or path .. " is open")
   end
-  return opened ~= nil
+  if not opened then return false end
+  if tracker then tracker.close() end
+  tracker, file, opened_count = opened, found, opened_count + 1
+  return true
 end
 
 ---@param settings table
@@ -37,30 +59,34 @@ end
 function source.use(settings, logger)
   local JobTracker = require("job_tracker").JobTracker
   log = logger
-  path, tracker, options = settings.store, nil, {}
-  if not path then
+  path, tracker, options = nil, nil, {}
+  for name, value in pairs(settings.store_options or {}) do options[name] = value end
+  if not settings.store then
     tracker = JobTracker
     return nil
-  end
-  for name, value in pairs(settings.store_options or {}) do options[name] = value end
-  if settings.writes then
-    local opened, message = JobTracker.open(path, options)
+  elseif settings.writes then
+    local opened, message = JobTracker.open(settings.store, options)
     tracker = opened
     return not opened and message or nil
   end
-  options.readonly = true
+  path, options.readonly = settings.store, true
   tried_at, complaint = nil, nil
   open_again()
   tried_at, complaint = nil, nil -- a worker begins anew: what fails there is in the log
   return nil
 end
 
----The tracker, or nil while there is none.
+---The tracker, or nil while there is none. To be asked for anew after everything that
+---yields: it may be closed by then.
 ---@return table?
 function source.tracker()
-  if not tracker then open_again() end
+  open_again()
   return tracker
 end
+
+---How often a file was opened: another number, another store.
+---@return integer
+function source.generation() return opened_count end
 
 ---A job's JSON and version as get_json gives them. One outcome more: nil, message,
 ---"unavailable" while there is no store.
@@ -69,12 +95,10 @@ end
 ---@return integer|string? version
 ---@return string? code
 function source.get_json(id)
-  local from = source.tracker()
+  local from = tracker or source.tracker()
   if not from then return nil, "the store cannot be opened", "unavailable" end
   local json, version, code = from.get_json(id)
-  if json or code or not options or not options.readonly or not open_again() then
-    return json, version, code
-  end
+  if json or code or not open_again() then return json, version, code end
   return tracker.get_json(id) -- not in that store: in this?
 end
 

@@ -44,14 +44,17 @@ end
 
 -- ----------------------------------------------------------------------- one job
 
--- Sends the job until it is finished or deleted, or the client is gone.
-local function follow(watched, version)
+-- Sends the job until it is finished or deleted, or the client is gone. A job that cannot
+-- be read any more is not deleted: its stream just ends.
+local function follow(watched, bell, version)
   local json
   local function is_new(self) return self.version ~= version end
   while not watch.ending() do
-    if watched:wait(HEARTBEAT, is_new) then
+    if watched:wait(bell, HEARTBEAT, is_new) then
       json = watched.json
-      if not json then return send(event("end", version, '{"reason":"deleted"}')) end
+      if not json then
+        return not watched.code and send(event("end", version, '{"reason":"deleted"}'))
+      end
       version = watched.version
       local ended = jobs.is_finished(json)
       local text = message(version, json)
@@ -81,9 +84,9 @@ function streams.job(settings, id)
   if too_many(settings) then return end
   local watched, message_, code_ = watch.job(id)
   if not watched then return problem.refused(message_ --[[@as string]], code_) end
-  watched:hold(function()
+  watched:hold(function(bell)
     begin()
-    if send(RETRY) then follow(watched, last or 0) end
+    if send(RETRY) then follow(watched, bell, last or 0) end
   end)
 end
 
@@ -108,23 +111,38 @@ local function text_of(watched, changed, upto)
   return watched.text
 end
 
--- Sends what has come since 'after' and returns where the client is then; nil: it is gone.
-local function send_news(watched, after, changed, upto)
-  if not changed then -- the store is busy; soon it is not
+-- Sends what has come since 'after' and returns where the client is then; nil: it is gone,
+-- or the store is of no use.
+local function send_news(watched, after, changed, upto, code)
+  if code == "busy" then -- soon it is not
     ngx.sleep(RETRY_BUSY)
     return after
   end
+  if not changed then return nil end
   local text = text_of(watched, changed, upto)
   return (text == "" or send(text)) and upto or nil
 end
 
-local function follow_all(watched, after)
-  local batch = watched.changes
-  local function is_new(self) return self.changes ~= batch or after < self.upto end
-  while after and not watch.ending() do
-    if watched:wait(HEARTBEAT, is_new) then
-      batch = watched.changes
-      after = send_news(watched, after, watched:since(after))
+local function announce(name, now, from) return event(name, from, ('{"version":%d}'):format(now)) end
+
+-- Another store has taken the place of the one that the client knows: it begins anew.
+local function start_over(watched)
+  local now = watched.upto
+  return send(announce("reset", now, now)) and now or nil
+end
+
+-- 'place': the store, the number of the batch and the version that the client has.
+local function follow_all(watched, bell, place)
+  local function is_new(self) return self.number ~= place.number or place.after < self.upto end
+  while place.after and not watch.ending() do
+    if watched:wait(bell, HEARTBEAT, is_new) then
+      local number, store = watched.number, watched.store
+      if store ~= place.store then
+        place.after = start_over(watched)
+      else
+        place.after = send_news(watched, place.after, watched:since(place))
+      end
+      place.number, place.store = number, store
     elseif not watch.ending() and not send(":\n\n") then
       return
     end
@@ -136,7 +154,7 @@ end
 local function opening(last, now)
   local name = last and last > now and "reset" or "hello"
   local from = name == "hello" and last or now
-  return event(name, from, ('{"version":%d}'):format(now)), from
+  return announce(name, now, from), from
 end
 
 ---GET events
@@ -150,12 +168,13 @@ function streams.all(settings)
   if too_many(settings) then return end
   local watched = watch.all()
   if not watched then return problem.refused("no store", "unavailable") end
-  watched:hold(function()
+  watched:hold(function(bell)
     local first, from = opening(last, (source.tracker().version()))
+    local place = { store = watched.store, number = watched.number, after = from }
     begin()
     if not send(RETRY .. first) then return end
-    if last then from = send_news(watched, from, watch.changes(from)) end
-    follow_all(watched, from)
+    if last then place.after = send_news(watched, from, watched:changed_since(from)) end
+    follow_all(watched, bell, place)
   end)
 end
 

@@ -15,30 +15,41 @@ local source = require "resty.job_tracker.source"
 local watch = {}
 
 local PERIOD = 0.05
+local LATE = 1    -- seconds without a look: the poller is no more
 local BATCH = 500 -- jobs: what one answer to "what has changed?" holds
 local TURNS = 600 -- of one timer, before another takes over: nginx frees a timer's memory at its end
 
 ---@class resty.job_tracker.Watch
 ---@field json string? the job's, the latest; nil: there is no such job
 ---@field version integer? its
+---@field code string? why there is no JSON, if not because there is no job
 ---@field changes table? of a watch of all jobs: the last batch
+---@field number integer? the batch's, one more for each
 ---@field upto integer? the version that the batch reaches to
----@field private waiting table<table, true>
----@field private users integer
+---@field store integer? which store all that is of
+---@field private bells table<table, true> of those who hold it
+---@field private users integer how many these are
 local Watch = {}
 Watch.__index = Watch
 
 local jobs = {}        ---@type table<string, resty.job_tracker.Watch>
 local all              ---@type resty.job_tracker.Watch?
-local seen, seen_dead  -- of the store, by the poller
+local seen, seen_dead, seen_store -- by the poller
 local unread = false   -- something could not be read at the last look
 local users = 0        -- of all watches
 local told = {}        -- versions that the last batch has told, by id
+local poller           -- the run of 'poll' that goes on; another takes over from time to time
+local looked_at = 0    -- when it looked last
+local attend           ---@type fun() has a poller started if there is none
 
 -- --------------------------------------------------------------------- waiting
 
+-- A bell that has been rung and not been heard is not rung again: a slow client does not
+-- hear for long.
 local function wake(self)
-  for one in pairs(self.waiting) do one:post(1) end
+  for bell in pairs(self.bells) do
+    if bell:count() < 1 then bell:post(1) end
+  end
 end
 
 ---Whether this worker is to end: streams are to end too.
@@ -46,52 +57,52 @@ end
 function watch.ending() return ngx.worker.exiting() end
 
 ---Waits until 'is_new(self)', for some seconds at most, or until the worker is to end.
+---@param bell table what 'hold' gave
 ---@param seconds number
 ---@param is_new fun(self: resty.job_tracker.Watch): boolean
 ---@return boolean whether it is new
-function Watch:wait(seconds, is_new)
+function Watch:wait(bell, seconds, is_new)
+  attend()
   local ends = ngx.now() + seconds
-  local bell = semaphore.new(0)
-  self.waiting[bell] = true
   while not is_new(self) and not watch.ending() do
     local left = ends - ngx.now()
     if left <= 0 or not bell:wait(left) then break end
     ngx.update_time()
   end
-  self.waiting[bell] = nil
   return is_new(self)
 end
 
-local function leave(self)
-  self.users, users = self.users - 1, users - 1
-  if self.users > 0 then return end
-  if self == all then all = nil else jobs[self.id] = nil end
+local function enter(self, bell)
+  self.bells[bell] = true
+  self.users, users = self.users + 1, users + 1
+  if self.id then jobs[self.id] = self else all = self end
 end
 
----Runs 'body' and gives the watch up, whatever happens: a client that leaves ends the
----request (with lua_check_client_abort), in the middle of whatever it does.
----@param body fun()
+local function leave(self, bell)
+  if not self.bells[bell] then return end
+  self.bells[bell] = nil
+  self.users, users = self.users - 1, users - 1
+  if self.users > 0 then return end
+  if self.id then jobs[self.id] = nil else all = nil end
+end
+
+---Runs 'body' with a bell to wait for, and gives the watch up, whatever happens: a client
+---that leaves ends the request (with lua_check_client_abort), in the middle of whatever it
+---does.
+---@param body fun(bell: table)
 function Watch:hold(body)
-  local held = true
-  local function let_go()
-    if held then leave(self) end
-    held = false
-  end
+  local bell = assert(semaphore.new(0))
+  enter(self, bell)
   ngx.on_abort(function()
-    let_go()
+    leave(self, bell)
     ngx.exit(499)
   end)
-  local done, trouble = pcall(body)
-  let_go()
+  local done, trouble = pcall(body, bell)
+  leave(self, bell)
   if not done then error(trouble, 0) end
 end
 
-local function join(self)
-  self.users, users = self.users + 1, users + 1
-  return self
-end
-
-local function new(id) return setmetatable({ id = id, waiting = {}, users = 0 }, Watch) end
+local function new(id) return setmetatable({ id = id, bells = {}, users = 0 }, Watch) end
 
 ---How many watch anything in this worker.
 ---@return integer
@@ -102,12 +113,10 @@ function watch.users() return users end
 -- Reads the job anew. False: it could not be read now.
 local function refresh(self)
   local json, version, code = source.get_json(self.id)
-  if not json and (code == "busy" or code == "unavailable") then return false end
-  if version ~= self.version or not json then
-    local changed = self.json ~= json
-    self.json, self.version = json, json and version --[[@as integer]] or nil
-    if changed then wake(self) end
-  end
+  if code == "busy" or code == "unavailable" then return false end
+  local changed = json ~= self.json
+  self.json, self.version, self.code = json, json and version --[[@as integer]] or nil, code
+  if changed then wake(self) end
   return true
 end
 
@@ -117,15 +126,14 @@ end
 ---@return string? message
 ---@return string? code
 function watch.job(id)
-  local self = jobs[id] or new(id)
   local json, version, code = source.get_json(id)
   if not json then return nil, version --[[@as string]], code end
+  local self = jobs[id] or new(id)
   if self.version ~= version then
     self.json, self.version = json, version --[[@as integer]]
     wake(self)
   end
-  jobs[id] = self
-  return join(self)
+  return self
 end
 
 -- The jobs of dead owners that nobody may write off are among the changes each time: what the
@@ -145,10 +153,16 @@ end
 local function next_batch(tracker, version)
   local changes, upto = tracker.list_changes(all.upto, { limit = BATCH })
   if not changes then return false end
-  all.from, all.upto = all.upto, upto
+  all.upto, all.number = upto, all.number + 1
   all.changes = without_told(changes)
   wake(all)
   return upto >= version
+end
+
+-- Has the watch of all jobs begin here.
+local function begin_at(version)
+  all.store, all.upto, all.changes = source.generation(), version, {}
+  all.number = (all.number or 0) + 1
 end
 
 ---A watch of all jobs, to be held at once; nil while there is no store.
@@ -158,22 +172,23 @@ function watch.all()
   if not tracker then return nil end
   if not all then
     all = new()
-    all.upto = tracker.version()
-    all.from, all.changes = all.upto, {}
+    begin_at((tracker.version()))
   end
-  return join(all)
+  return all
 end
 
----What has changed since 'after': the batch, for who has all that was before it (some of it
----may then come twice), else what the store says. Array of jobs, and the version it reaches
----to; or nil, message, code.
----@param after integer
+---What has changed: the batch, for who has had the one before it (some of it may then come
+---twice), else what the store says. Array of jobs, and the version it reaches to; or nil,
+---message, code.
+---@param place { after: integer, number: integer } the version and the batch that one has
 ---@return table? jobs
 ---@return integer|string upto
 ---@return string? code
-function Watch:since(after)
-  if after >= self.from then return self.changes, math.max(after, self.upto) end
-  return watch.changes(after)
+function Watch:since(place)
+  if self.number == place.number + 1 then
+    return self.changes, math.max(place.after, self.upto)
+  end
+  return self:changed_since(place.after)
 end
 
 ---The same, from the store. The jobs of dead owners are always among them.
@@ -181,29 +196,48 @@ end
 ---@return table? jobs
 ---@return integer|string upto
 ---@return string? code
-function watch.changes(after)
+function Watch:changed_since(after)
   local tracker = source.tracker()
-  if not tracker then return nil, "the store cannot be opened", "unavailable" end
+  if self.store ~= source.generation() then return nil, "the store was replaced", "busy" end
   return tracker.list_changes(after, { limit = BATCH })
 end
 
 -- --------------------------------------------------------------------- polling
 
+local function read_all(tracker, version)
+  local whole = true
+  for _, self in pairs(jobs) do whole = refresh(self) and whole end
+  if not all then return whole end
+  if all.store == source.generation() then return next_batch(tracker, version) and whole end
+  begin_at(version)
+  wake(all)
+  return whole
+end
+
 local function look()
   local tracker = users > 0 and source.tracker()
   if not tracker then return end
   local version, dead = tracker.version()
-  if version == seen and dead == seen_dead and not unread then return end
-  seen, seen_dead, unread = version, dead, false
-  for _, self in pairs(jobs) do
-    if not refresh(self) then unread = true end
-  end
-  if all and not next_batch(tracker, version) then unread = true end
+  local store = source.generation()
+  if version == seen and dead == seen_dead and store == seen_store and not unread then return end
+  unread = true -- also if an error ends this look
+  seen, seen_dead, seen_store = version, dead, store
+  unread = not read_all(tracker, version)
 end
 
 local function wake_all()
   for _, self in pairs(jobs) do wake(self) end
   if all then wake(all) end
+end
+
+local complaint
+
+-- An error that comes at every look is logged once.
+local function look_safely()
+  local looked, trouble = pcall(look)
+  if not looked and trouble ~= complaint then ngx.log(ngx.ERR, "job_tracker: ", trouble) end
+  complaint = not looked and trouble or nil
+  looked_at = ngx.now()
 end
 
 local poll
@@ -215,17 +249,30 @@ local function start()
   end
 end
 
+-- nginx may drop a timer that it has no room to run, without a word; so this one goes on
+-- until the next has really taken over.
 function poll(premature)
-  for _ = 1, TURNS do
-    if premature or ngx.worker.exiting() then break end
-    local looked, trouble = pcall(look)
-    if not looked then ngx.log(ngx.ERR, "job_tracker: ", trouble) end
+  local me, turns = {}, 0
+  poller = me
+  while poller == me and not premature and not ngx.worker.exiting() do
+    look_safely()
+    turns = turns + 1
+    if turns % TURNS == 0 then start() end
     ngx.sleep(PERIOD)
   end
-  if ngx.worker.exiting() then wake_all() else start() end
+  if ngx.worker.exiting() then wake_all() end
+end
+
+function attend()
+  if ngx.now() - looked_at <= LATE or watch.ending() then return end
+  looked_at = ngx.now() -- one who has it started is enough
+  start()
 end
 
 ---Starts the poller: once in each worker, in init_worker_by_lua.
-function watch.start() start() end
+function watch.start()
+  looked_at = ngx.now()
+  start()
+end
 
 return watch
