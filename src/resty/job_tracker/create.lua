@@ -25,28 +25,34 @@ local function send_accepted(id, settings)
   jobs.send(json, version --[[@as integer]])
 end
 
--- The body, or nil and true where it was refused. Pages of other sites can make a browser
--- send a POST: what such a one can send without being asked is refused.
+-- The body, decoded and as it came; or nil alone where it was refused. Pages of other sites
+-- can make a browser send a POST: what such a one can send without being asked is refused.
 local function read(settings)
   if request.is_cross_site() then
-    problem.answer(403, "Pages of other sites may not ask for this.")
-    return nil, true
+    return problem.answer(403, "Pages of other sites may not ask for this.")
   end
-  local body, status, complaint = request.json_body(settings.max_body)
-  if not status then return body end
-  problem.answer(status, complaint --[[@as string]])
-  return nil, true
+  local json, body, status, complaint = request.json_body(settings.max_body)
+  if body then return json, body end
+  problem.answer(status --[[@as integer]], complaint --[[@as string]])
 end
 
 -- ------------------------------------------------------------------ creating
 
+-- Whether the job is in the store that we answer from: on_create may be wrong about it.
+local function is_there(id)
+  local json, _, code = source.get_json(id)
+  if json or code then return true end
+  ngx.log(ngx.ERR, "job_tracker: on_create gave the id of no job that can be read")
+  problem.answer(500, "The job could not be created; the server's error log says why.")
+end
+
 -- What on_create gave: answers, and returns the job's id if there is one.
-local function judge(settings, called, id, message, code)
+local function judge(called, id, message, code)
   if not called then
     ngx.log(ngx.ERR, "job_tracker: on_create: ", id)
     problem.answer(500, "The job could not be created; the server's error log says why.")
   elseif type(id) == "string" then
-    return id
+    return is_there(id) and id
   elseif code == "busy" then
     problem.answer(429, "There is too much to do at this moment.")
   elseif code == "full" then
@@ -55,15 +61,18 @@ local function judge(settings, called, id, message, code)
     local status = type(code) == "number" and code >= 400 and code < 500 and code or 422
     problem.answer(status, type(message) == "string" and message or "The job was refused.")
   end
-  return nil, settings
+  return nil
 end
 
 local function traced(raised) return debug.traceback(tostring(raised), 2) end
 
-local function run_on_create(settings, body)
-  local asked = { json = body, args = (request.arguments()) or {}, method = "POST",
+-- A client that leaves does not end it: the job may be there already, and be asked for
+-- again by its key.
+local function run_on_create(settings, json)
+  ngx.on_abort(function() end)
+  local asked = { json = json, args = (request.arguments()) or {}, method = "POST",
                   headers = ngx.req.get_headers() }
-  return judge(settings, xpcall(settings.on_create, traced, asked))
+  return judge(xpcall(settings.on_create, traced, asked))
 end
 
 -- The key as it is kept: who sends it is part of it, so that nobody finds another's job.
@@ -75,9 +84,9 @@ local function key_of()
 end
 
 -- The first to come with the key creates the job; the others get it.
-local function create_once(settings, body, key)
+local function create_once(settings, json, body, key)
   local dict = ngx.shared[create.DICT]
-  local print = ngx.md5(ngx.req.get_body_data() or "")
+  local print = ngx.md5(body)
   if not dict:add(key, print, UNDER_WAY) then
     local kept = dict:get(key) or print
     if kept:sub(1, #print) ~= print then
@@ -87,7 +96,7 @@ local function create_once(settings, body, key)
     end
     return send_accepted(kept:sub(#print + 1), settings)
   end
-  local id = run_on_create(settings, body)
+  local id = run_on_create(settings, json)
   if not id then return dict:delete(key) end
   dict:set(key, print .. id, KEPT)
   send_accepted(id, settings)
@@ -96,24 +105,25 @@ end
 ---POST jobs
 ---@param settings table
 function create.job(settings)
-  local body, refused = read(settings)
-  if refused then return end
+  local json, body = read(settings)
+  if not body then return end
   local key, bad = key_of()
   if bad then
     return problem.answer(400, "Idempotency-Key must be 1 to 255 printable ASCII characters.")
   elseif key then
-    return create_once(settings, body, key)
+    return create_once(settings, json, body, key)
   end
-  local id = run_on_create(settings, body)
+  local id = run_on_create(settings, json)
   if id then send_accepted(id, settings) end
 end
 
 -- ---------------------------------------------------------------- cancelling
 
-local function reason_of(body)
-  if body == nil then return true end
-  local reason = type(body) == "table" and body.reason
-  if reason == nil then return true end
+-- Whether the body is as it should be, and the reason in it.
+local function reason_of(json)
+  if json == nil then return true end
+  local reason = type(json) == "table" and json.reason
+  if reason == nil or reason == ngx.null then return true end
   return type(reason) == "string" and #reason <= REASON_MAX, reason
 end
 
@@ -121,9 +131,9 @@ end
 ---@param settings table
 ---@param id string
 function create.cancel(settings, id)
-  local body, refused = read(settings)
-  if refused then return end
-  local good, reason = reason_of(body)
+  local json, body = read(settings)
+  if not body then return end
+  local good, reason = reason_of(json)
   if not good then
     return problem.answer(400, "The body must be an object; reason, a text of at most 4096 bytes.")
   end

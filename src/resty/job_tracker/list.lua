@@ -27,7 +27,7 @@ local function wanted(arguments)
   elseif status and not STATUSES[status] then
     return nil, "status must be pending, running, completed or failed."
   elseif task_type and not is_type(task_type) then
-    return nil, "task_type must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -"
+    return nil, "task_type must be 1 to 64 of the characters A-Z a-z 0-9 . _ ~ and -."
   end
   return { limit = limit or DEFAULT, before = before, status = status, task_type = task_type }
 end

@@ -100,24 +100,38 @@ local function read_body()
   return body or ""
 end
 
----The body, decoded from JSON. nil, status, complaint when it is not to be had.
+local decoder
+
+-- cjson takes NaN and 0x10 for numbers unless it is told not to, and is told once for all
+-- who use it: so this is a decoder of our own.
+local function decode(text)
+  if not decoder then
+    decoder = require("cjson.safe").new()
+    decoder.decode_invalid_numbers(false)
+  end
+  return decoder.decode(text)
+end
+
+---The body, decoded from JSON, and as it came. nil, "" if there is none; nil, nil, status,
+---complaint when it is not to be had.
 ---@param limit integer bytes
----@return any value nil too if there is no body
+---@return any value
+---@return string? body
 ---@return integer? status
 ---@return string? complaint
 function request.json_body(limit)
   local too_large = ("The body must not be larger than %d bytes."):format(limit)
-  if (tonumber(ngx.var.http_content_length) or 0) > limit then return nil, 413, too_large end
+  if (tonumber(ngx.var.http_content_length) or 0) > limit then return nil, nil, 413, too_large end
   local body = read_body()
-  if #body > limit then return nil, 413, too_large end
-  if body == "" then return nil end
+  if #body > limit then return nil, nil, 413, too_large end
+  if body == "" then return nil, body end
   local kind = (ngx.var.http_content_type or ""):lower()
   if not kind:find("^application/json%s*$") and not kind:find("^application/json%s*;") then
-    return nil, 415, "The body must be JSON, sent as application/json."
+    return nil, nil, 415, "The body must be JSON, sent as application/json."
   end
-  local value = require("cjson.safe").decode(body)
-  if value == nil then return nil, 400, "The body is not valid JSON." end
-  return value
+  local value = decode(body)
+  if value == nil then return nil, nil, 400, "The body is not valid JSON." end
+  return value, body
 end
 
 return request
