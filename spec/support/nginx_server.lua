@@ -119,6 +119,9 @@ end
 ---@return NginxServer
 function nginx_server.start_with(workers, write)
   local self = new(workers)
+  -- Workers that are nobody put large bodies into files here.
+  assert(os.execute(("chmod 711 %s %s"):format(quoted(self.folder),
+    quoted(self.folder:match("^(.*)/")))))
   self:configure(write(self.port))
   return launch(self)
 end

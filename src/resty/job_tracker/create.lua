@@ -38,6 +38,10 @@ end
 
 -- ------------------------------------------------------------------ creating
 
+local function is_client_error(code)
+  return type(code) == "number" and code >= 400 and code < 500 and code % 1 == 0
+end
+
 -- Whether the job is in the store that we answer from: on_create may be wrong about it.
 local function is_there(id)
   local json, _, code = source.get_json(id)
@@ -58,8 +62,7 @@ local function judge(called, id, message, code)
   elseif code == "full" then
     problem.refused("no room", code)
   else
-    local status = type(code) == "number" and code >= 400 and code < 500 and code or 422
-    problem.answer(status, type(message) == "string" and message or "The job was refused.")
+    problem.answer(is_client_error(code) and code or 422, type(message) == "string" and message or "The job was refused.")
   end
   return nil
 end
