@@ -1,5 +1,5 @@
 -- resty.job_tracker: jobs over HTTP, in nginx with the Lua module (OpenResty). This room
--- holds the three functions that an nginx.conf names, and which request goes where; what
+-- holds the functions that an nginx.conf names, and which request goes where; what
 -- is answered is told in the rooms beside it:
 --
 --   settings   what setup takes            source    the tracker behind it all
@@ -148,6 +148,11 @@ function job_tracker.handle()
   if not asked then return problem.method(allowed(resource)) end
   if authorized(asked.action, id) then asked.answer(settings, id) end
 end
+
+---The tracker that the jobs are served from, for on_create and what it starts. nil while
+---there is no store. To be asked for anew each time, unless nginx writes the store.
+---@return table?
+job_tracker.tracker = source.tracker
 
 ---For `error_page`: what nginx itself refuses gets the same kind of answer.
 job_tracker.problem_page = problem.page

@@ -62,7 +62,8 @@ local function judge(called, id, message, code)
   elseif code == "full" then
     problem.refused("no room", code)
   else
-    problem.answer(is_client_error(code) and code or 422, type(message) == "string" and message or "The job was refused.")
+    problem.answer(is_client_error(code) and code or 422,
+      type(message) == "string" and message or "The job was refused.")
   end
   return nil
 end
