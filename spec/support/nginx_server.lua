@@ -16,6 +16,8 @@ local nginx_server = {}
 ---@field port integer
 ---@field private count integer of workers
 ---@field private store string? JOB_STORE
+---@field private daemon boolean?
+---@field private guard integer? a daemon's
 local NginxServer = {}
 NginxServer.__index = NginxServer
 
@@ -82,15 +84,46 @@ local function new(workers)
   return self
 end
 
-local function launch(self)
+local function environment_of(self)
   local environment = { JOB_STORE = self.store or false }
   for variable, value in pairs(nginx_server.environment) do environment[variable] = value end
-  -- Not killed with the specs, which would leave its workers behind, but told to end.
-  self.pid = assert(process.spawn({
-    "setpriv", "--pdeathsig", "TERM", "nginx", "-p", self.folder .. "/examples/openresty",
-    "-c", "nginx.conf", "-g", "daemon off;",
-    stdout = self.folder .. "/stdout", stderr = self.folder .. "/stderr", env = environment,
-  }))
+  return environment
+end
+
+local function pid_file(self) return self.folder .. "/build/openresty/nginx.pid" end
+
+local function pid_in_file(self)
+  return store_file.exists(pid_file(self)) and tonumber(store_file.read(pid_file(self)))
+end
+
+-- Spawns what is told to end, not killed, when the specs end: nginx would leave its workers.
+local function spawn_told(self, ...)
+  local command = { "setpriv", "--pdeathsig", "TERM", stdout = self.folder .. "/stdout",
+    stderr = self.folder .. "/stderr", env = environment_of(self) }
+  for _, word in ipairs({ ... }) do command[#command + 1] = word end
+  return assert(process.spawn(command))
+end
+
+local function spawn(self)
+  self.pid = spawn_told(self, "nginx", "-p", self.folder .. "/examples/openresty",
+    "-c", "nginx.conf", "-g", "daemon off;")
+end
+
+-- As a daemon: an nginx whose parent lives takes itself for a new one and ignores USR2. So
+-- that it ends with the specs in any case, somebody waits for their end.
+local function spawn_daemon(self)
+  local program = output_of("PATH=$PATH:/usr/sbin:/sbin; command -v nginx") -- USR2 takes no name
+  local starter = assert(process.spawn({ program, "-p", self.folder .. "/examples/openresty",
+    "-c", "nginx.conf", stdout = self.folder .. "/stdout", stderr = self.folder .. "/stderr",
+    env = environment_of(self) }))
+  assert.same({ "exit", 0 }, { process.wait(starter, 10) })
+  self.pid = wait_until(function() return pid_in_file(self) end, "nginx's pid")
+  self.guard = spawn_told(self, "sh", "-c",
+    'trap \'kill "$(cat "$0")"; exit\' TERM; while sleep 1; do :; done', pid_file(self))
+end
+
+local function launch(self)
+  if self.daemon then spawn_daemon(self) else spawn(self) end
   living[self.pid] = self
   wait_until(function()
     if process.wait(self.pid, 0) ~= "timeout" then
@@ -116,9 +149,11 @@ end
 ---Starts nginx with a configuration of a spec's own, as 'write' makes it for the port.
 ---@param workers integer
 ---@param write fun(port: integer): string
+---@param daemon boolean? for 'upgrade'
 ---@return NginxServer
-function nginx_server.start_with(workers, write)
+function nginx_server.start_with(workers, write, daemon)
   local self = new(workers)
+  self.daemon = daemon
   -- Workers that are nobody put large bodies into files here.
   assert(os.execute(("chmod 711 %s %s"):format(quoted(self.folder),
     quoted(self.folder:match("^(.*)/")))))
@@ -233,12 +268,12 @@ function NginxServer:kill_worker(pid)
 end
 
 ---Starts nginx again in a process of its own that takes over the port (USR2), and ends the
----old one (QUIT).
+---old one (QUIT). For servers that are daemons.
 function NginxServer:upgrade()
-  local old, file = self.pid, self.folder .. "/build/openresty/nginx.pid"
+  local old = self.pid
   assert(process.kill(old, "USR2"))
   local new_pid = wait_until(function()
-    local pid = store_file.exists(file) and tonumber(store_file.read(file))
+    local pid = pid_in_file(self)
     return pid and pid ~= old and #nginx_server.children(pid) == self.count and pid
   end, "the new nginx")
   assert(process.kill(old, "QUIT"))
@@ -258,6 +293,10 @@ function NginxServer:stop()
   living[self.pid] = nil
   local workers = self:workers()
   for _, pid in ipairs(workers) do process.kill(pid, "CONT") end
+  if self.guard then
+    process.kill(self.guard, "KILL")
+    process.wait(self.guard)
+  end
   process.kill(self.pid, "TERM")
   if not await_end(self.pid) then
     for _, pid in ipairs(workers) do process.kill(pid, "KILL") end

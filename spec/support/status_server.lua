@@ -13,6 +13,7 @@ local status_server = {}
 ---@field store string? the path of a store file; default: in memory
 ---@field init string? Lua text that comes before setup
 ---@field workers integer? default 2
+---@field daemon boolean? for 'upgrade'
 ---@field main string? directives
 ---@field events string? directives
 ---@field http string? directives
@@ -76,7 +77,7 @@ end
 function status_server.start(options)
   return nginx_server.start_with(options.workers or 2, function(port)
     return status_server.text(options, port)
-  end)
+  end, options.daemon)
 end
 
 status_server.stop_all = nginx_server.stop_all
