@@ -177,6 +177,15 @@ function Connection:read_body(timeout)
   return self.text
 end
 
+---All bytes that come until the other side closes, as they come.
+---@param timeout number seconds
+---@return string
+function Connection:read_raw(timeout)
+  local deadline = process.now() + timeout
+  while not self.closed and fill(self, deadline) do end
+  return self.raw
+end
+
 ---Sends a request without a body and reads the head of its answer.
 ---@param server NginxServer
 ---@param target string
