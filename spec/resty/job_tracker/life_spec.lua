@@ -272,7 +272,8 @@ describe("a damaged store", function()
     local workers = server:workers()
     local ids = {}
     for index = 1, 50 do ids[index] = create() end
-    local streams = { wire.ask(server, "/events"), wire.ask(server, "/jobs/" .. ids[1] .. "/events") }
+    local streams = { wire.ask(server, "/events"),
+      wire.ask(server, "/jobs/" .. ids[1] .. "/events") }
     local whole = store_file.read(path)
     local size = #whole
     for round = 1, 40 do

@@ -23,10 +23,14 @@ after_each(function()
   store_file.clean()
 end)
 
-local function start() return status_server.start { store = path, setup = "list = true, events = true" } end
+local function start()
+  return status_server.start { store = path, setup = "list = true, events = true" }
+end
 
 -- nginx's workers, which may be nobody, can read it.
-local function open_readable() return assert(JobTracker.open(path, { mode = "0644", size = "1M" })) end
+local function open_readable()
+  return assert(JobTracker.open(path, { mode = "0644", size = "1M" }))
+end
 
 local function expect_unavailable(response)
   status_server.expect_problem(503, response)
@@ -56,7 +60,8 @@ describe("a store file", function()
       end
       return served == 2
     end, "each worker to find the store", 5)
-    assert.equal(3, count_lines(server, "%[warn%][^\n]*No such file")) -- the master's, each worker's
+    -- The master's line, and each worker's.
+    assert.equal(3, count_lines(server, "%[warn%][^\n]*No such file"))
     status_server.expect_unharmed(server, workers)
     jobs.close()
   end)

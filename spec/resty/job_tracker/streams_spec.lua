@@ -74,7 +74,8 @@ describe("GET jobs/<id>/events", function()
     assert.equal("no-cache", opened.headers["cache-control"])
     assert.is_nil(opened.headers["content-length"])
     expect_job(opened, id)
-    for _, fields in ipairs({ { status = "running" }, { progress = 0.5, current_step = "a\nb\r\nc" },
+    for _, fields in ipairs({ { status = "running" },
+      { progress = 0.5, current_step = "a\nb\r\nc" },
       { meta = { text = "\226\128\168 \0 data: x\n\nevent: end\n\n" } } }) do
       assert(jobs.update_job(id, fields))
       expect_job(opened, id)
@@ -117,7 +118,8 @@ describe("GET jobs/<id>/events", function()
     assert(jobs.update_job(id, { progress = 0.5 }))
     expect_job(opened, id)
     expect_job(stream(server, id, { ["Last-Event-ID"] = "1" }), id)
-    expect_job(stream(server, id, { ["Last-Event-ID"] = "9007199254740992" }), id) -- another store's
+    -- Another store's:
+    expect_job(stream(server, id, { ["Last-Event-ID"] = "9007199254740992" }), id)
   end)
 
   it("refuses a Last-Event-ID that is none", function()
@@ -183,7 +185,7 @@ describe("GET jobs/<id>/events", function()
     end
   end)
 
-  it("sends a slow client what is the latest when it reads again, never without the last", function()
+  it("sends a slow client the latest when it reads again, never without the last", function()
     local server = start(nil, { workers = 1 })
     local id, other = create(), create()
     local slow, quick = stream(server, id), stream(server, id)

@@ -120,7 +120,9 @@ describe("a thousand streams", function()
     local delays = {}
     for number, client in ipairs(clients) do
       client:finish(60)
-      for line in io.lines(folder .. "/delays." .. number) do delays[#delays + 1] = tonumber(line) end
+      for line in io.lines(folder .. "/delays." .. number) do
+        delays[#delays + 1] = tonumber(line)
+      end
     end
     table.sort(delays)
     io.write(("%d streams, %d messages: idle %.2f %% of a core; told after %.0f ms (p50), "

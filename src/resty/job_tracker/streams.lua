@@ -123,7 +123,9 @@ local function send_news(watched, after, changed, upto, code)
   return (text == "" or send(text)) and upto or nil
 end
 
-local function announce(name, now, from) return event(name, from, ('{"version":%d}'):format(now)) end
+local function announce(name, now, from)
+  return event(name, from, ('{"version":%d}'):format(now))
+end
 
 -- Another store has taken the place of the one that the client knows: it begins anew.
 local function start_over(watched)

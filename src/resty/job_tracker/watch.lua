@@ -17,7 +17,8 @@ local watch = {}
 local PERIOD = 0.05
 local LATE = 1    -- seconds without a look: the poller is no more
 local BATCH = 500 -- jobs: what one answer to "what has changed?" holds
-local TURNS = 600 -- of one timer, before another takes over: nginx frees a timer's memory at its end
+-- Looks of one timer, before another takes over: nginx frees a timer's memory at its end.
+local TURNS = 600
 
 ---@class resty.job_tracker.Watch
 ---@field json string? the job's, the latest; nil: there is no such job
