@@ -48,12 +48,17 @@ http {
 ---A server that is not started yet.
 ---@param store string the path of a store file
 ---@param options string what setup is given beside the store, as Lua
+---@param root string? the folder that has src/; the project's
 ---@return StatusServer
+<<<<<<< ours
 function page_server.new(store, options)
+=======
+function page_server.new(store, options, root)
+>>>>>>> theirs
   local self = setmetatable({ folder = store_file.folder(), port = process.free_port() },
     StatusServer)
   self.url = "http://127.0.0.1:" .. self.port .. (options:match('base = "([^"]*)"') or "/")
-  local values = { root = nginx_server.root, build = nginx_server.build, store = store,
+  local values = { root = root or nginx_server.root, build = nginx_server.build, store = store,
                    options = options, port = tostring(self.port) }
   store_file.write(self.folder .. "/nginx.conf", (CONFIGURATION:gsub("{(%l+)}", values)))
   made[#made + 1] = self

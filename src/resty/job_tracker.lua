@@ -47,6 +47,7 @@ local function may(on, action, answer) return on and { action = action, answer =
 -- The resources there are; each has what its methods do. GET answers HEAD, too.
 local function lay_out()
   local metrics = settings.metrics and require("resty.job_tracker.metrics").get
+  if settings.page then require "resty.job_tracker.page" end -- workers may not read its files
   page = { GET = may(settings.page, "page", send_page) }
   resources = {
     [""] = page,
