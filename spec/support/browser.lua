@@ -58,14 +58,22 @@ end
 
 -- ------------------------------------------------------------------ start and end
 
+-- Chromium as a program that ends with chromedriver, which would leave it behind when it is
+-- killed itself.
+local function write_launcher(folder)
+  local path = folder .. "/chromium"
+  store_file.write(path, '#!/bin/sh\nexec setpriv --pdeathsig TERM chromium "$@"\n')
+  assert(os.execute("chmod +x '" .. path .. "'"))
+  return path
+end
+
 ---Starts a browser.
 ---@return Browser
 function browser.start()
   local folder, port = assert(process.mkdtemp()), process.free_port()
   local self = setmetatable({ folder = folder, url = "http://127.0.0.1:" .. port }, Browser)
-  -- Not killed with the specs, which would leave Chromium behind, but told to end.
   self.driver = assert(process.spawn({
-    "setpriv", "--pdeathsig", "TERM", "chromedriver", "--port=" .. port,
+    "chromedriver", "--port=" .. port,
     stdout = folder .. "/chromedriver", stderr = folder .. "/chromedriver.errors",
     env = { LD_PRELOAD = false, TMPDIR = folder },
   }))
@@ -75,7 +83,7 @@ function browser.start()
   for _, flag in ipairs(FLAGS) do flags[#flags + 1] = flag end
   local session = self:command("POST", "/session", { capabilities = { alwaysMatch = {
     browserName = "chrome",
-    ["goog:chromeOptions"] = { binary = "/usr/bin/chromium", args = flags },
+    ["goog:chromeOptions"] = { binary = write_launcher(self.folder), args = flags },
     ["goog:loggingPrefs"] = { browser = "ALL" },
   } } })
   self.url = self.url .. "/session/" .. session.sessionId
