@@ -13,6 +13,8 @@ local wait_until = require "wait_until"
 
 local unpack = table.unpack or unpack
 
+local ENTER = "\238\128\135" -- U+E007, as WebDriver calls the key
+
 describe("in a browser", function()
   local chromium, path, jobs, server
 
@@ -161,9 +163,9 @@ describe("in a browser", function()
       for number = 1, 120 do job { current_step = "job " .. number } end
       open_list()
       assert.equal(50, #rows())
-      chromium:click("#more")
+      chromium:type("#more", ENTER) -- a click may miss: rows above it get their heights when seen
       wait_until(function() return #rows() == 100 end, "older jobs")
-      chromium:click("#more")
+      chromium:type("#more", ENTER)
       wait_until(function() return #rows() == 120 end, "the oldest jobs")
       chromium:await("#more", nil)
       local newest = jobs.list_jobs()
@@ -226,6 +228,8 @@ describe("in a browser", function()
       chromium:await("#pulse", "polling")
       assert(jobs.update_job(id, { progress = 0.5 }))
       chromium:await(row(id, ".percent"), "^50 %%$", 5)
+      assert(jobs.update_job(id, { status = "completed" }))
+      chromium:await("#announcement", "^" .. id .. " completed$", 5)
       server:stop()
       chromium:await("#banner", "^Connection lost")
       server:start()

@@ -50,11 +50,7 @@ http {
 ---@param options string what setup is given beside the store, as Lua
 ---@param root string? the folder that has src/; the project's
 ---@return StatusServer
-<<<<<<< ours
-function page_server.new(store, options)
-=======
 function page_server.new(store, options, root)
->>>>>>> theirs
   local self = setmetatable({ folder = store_file.folder(), port = process.free_port() },
     StatusServer)
   self.url = "http://127.0.0.1:" .. self.port .. (options:match('base = "([^"]*)"') or "/")
