@@ -89,8 +89,12 @@ build = {
     lib = { job_tracker = "build/rock/job_tracker.so" },
     lua = {
       ["job_tracker.pipeline"] = "src/job_tracker/pipeline.lua",
+      ["job_tracker.pipeline.guard"] = "src/job_tracker/pipeline/guard.lua",
+      ["job_tracker.pipeline.nginx"] = "src/job_tracker/pipeline/nginx.lua",
       ["job_tracker.pipeline.plan"] = "src/job_tracker/pipeline/plan.lua",
+      ["job_tracker.pipeline.queue"] = "src/job_tracker/pipeline/queue.lua",
       ["job_tracker.pipeline.run"] = "src/job_tracker/pipeline/run.lua",
+      ["job_tracker.pipeline.stage"] = "src/job_tracker/pipeline/stage.lua",
       ["job_tracker.pipeline.text"] = "src/job_tracker/pipeline/text.lua",
       ["resty.job_tracker"] = "src/resty/job_tracker.lua",
       ["resty.job_tracker.create"] = "src/resty/job_tracker/create.lua",

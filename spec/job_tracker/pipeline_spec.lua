@@ -1,8 +1,12 @@
 -- Declared pipelines: what their jobs say while they run, and how they end.
 
 local child = require "child"
+local misuse = require "misuse"
+local process = require "process"
 local misuse_line = debug.getinfo
 local pipeline = require "job_tracker.pipeline"
+local plan = require "job_tracker.pipeline.plan"
+local Run = require "job_tracker.pipeline.run"
 local store_file = require "store_file"
 local wait_until = require "wait_until"
 local JobTracker = require("job_tracker").JobTracker
@@ -296,6 +300,139 @@ describe("retries", function()
   end)
 end)
 
+-- Light threads for where there are none: they take turns whenever one sleeps.
+local function taking_turns()
+  local waiting, threads = {}, {}
+  function threads.sleep() coroutine.yield() end
+  function threads.spawn(body)
+    local thread = coroutine.create(body)
+    table.insert(waiting, thread)
+    assert(coroutine.resume(thread))
+    return thread
+  end
+  function threads.wait(thread)
+    while coroutine.status(thread) ~= "dead" do
+      for _, other in ipairs(waiting) do
+        if coroutine.status(other) ~= "dead" then assert(coroutine.resume(other)) end
+      end
+    end
+  end
+  return threads
+end
+
+describe("a step with 'parallel'", function()
+  local function run_parallel(step, more)
+    step.name, step.each = "sections", step.each or function() return { "a", "b", "c", "d", "e" } end
+    local options = more or {}
+    options.task_type, options.steps = "chapter", { step }
+    local id = JobTracker.create_job("chapter")
+    local result, message = Run.new(plan.read(options), id, nil, taking_turns()):go()
+    return JobTracker.get_job(id), result, message
+  end
+
+  it("has so many items under way at a time, and their values in order", function()
+    local under_way, most = 0, 0
+    local job, result = run_parallel { parallel = 2, run = function(_, step)
+      under_way = under_way + 1
+      most = math.max(most, under_way)
+      for _ = 1, step.index == 1 and 5 or 1 do step:pause(0.01) end
+      under_way = under_way - 1
+      return step.item .. step.index
+    end }
+    assert.equal(2, most)
+    assert.same({ "a1", "b2", "c3", "d4", "e5" }, result)
+    assert.equal(5, job.meta.steps[1].done)
+    assert.equal("completed", job.status)
+  end)
+
+  it("says how many are done, and what it works on; progress never goes back", function()
+    local shown = {}
+    run_parallel({ parallel = 3, each = function() return { "Fences", "Order", "Cells", {} } end,
+      run = function(_, step)
+        step:report(0.5, step.index == 2 and "half" or nil)
+        step:pause(0.01)
+      end }, { on_report = function(progress, said)
+        shown[#shown + 1] = ("%.3f %s"):format(progress, said)
+      end })
+    assert.same({
+      "0.000 sections 0/4 done, working on Fences",
+      "0.125 sections 0/4 done, working on Fences",
+      "0.125 sections 0/4 done, working on Order and 1 more",
+      "0.250 sections 0/4 done, working on Order (half) and 1 more",
+      "0.250 sections 0/4 done, working on Cells and 2 more",
+      "0.375 sections 0/4 done, working on Cells and 2 more",
+      "0.500 sections 1/4 done, working on number 4 and 2 more",
+      "0.625 sections 1/4 done, working on number 4 and 2 more",
+    }, shown)
+  end)
+
+  it("begins no other item when one failed; those under way stop at their next pause", function()
+    local begun, ended, failure, kept = {}, {}, nil, nil
+    local job, _, message = run_parallel({ parallel = 3, run = function(_, step)
+      begun[#begun + 1] = step.item
+      if step.index == 1 then return "done" end
+      local went_on = pcall(step.pause, step, 0.01)
+      if step.index == 2 then error "rate limited" end
+      ended[#ended + 1] = went_on or step.item -- could tidy up, and sees no other reason
+      step:report(1)
+      return "not reached"
+    end }, { on_error = function(given, context) failure, kept = given, context.sections end })
+    assert.equal("sections[2] b: rate limited", message)
+    assert.equal(message, job.error)
+    assert.same({ "sections", 2, "b" }, { failure.step, failure.index, failure.item })
+    assert.same({ "a", "b", "c", "d" }, begun)
+    assert.same({ "c", "d" }, ended)
+    assert.equal("done", kept[1])
+    assert.is_nil(next(kept, 1))
+    assert.equal(1, job.meta.steps[1].done)
+    assert.equal("failed", job.meta.steps[1].status)
+  end)
+
+  it("retries one item while the others go on, and notes those that may fail", function()
+    local job, result = run_parallel { parallel = 5, retries = 1, retry_delay = 0.3, optional = true,
+      run = function(_, step)
+        if step.index == 2 and step.attempt == 1 or step.index == 4 then error "no" end
+        return step.attempt
+      end }
+    assert.same({ 1, 2, 1, false, 1 }, result)
+    assert.equal(7, job.meta.steps[1].attempts)
+    assert.equal(1, job.meta.steps[1].failed)
+    assert.equal("completed", job.status)
+  end)
+
+  it("ends as cancelled, whichever item notices", function()
+    local job = run_parallel { parallel = 2, run = function(context, step)
+      step:pause(0.01)
+      if step.index == 3 then assert(JobTracker.cancel_job(context.task_id, "enough")) end
+    end }
+    assert.equal("cancelled: enough", job.error)
+    assert.is_true(job.meta.steps[1].done < 5)
+  end)
+end)
+
+describe("a pause", function()
+  it("lasts as long as it is told, and ends when the job is cancelled", function()
+    local began, slept = process.now(), nil
+    local job = run { steps = { { name = "a", run = function(context, step)
+      step:pause(0.1)
+      slept = process.now() - began
+      assert(JobTracker.cancel_job(context.task_id, "enough"))
+      step:pause(60)
+    end } } }
+    assert.is_true(slept >= 0.1 and slept < 5, slept)
+    assert.equal("cancelled: enough", job.error)
+    assert.is_true(process.now() - began < 10)
+  end)
+
+  it("refuses what is no time, at the caller's line", function()
+    local message
+    run { steps = { { name = "a", run = function(_, step)
+      message = misuse(function() step:pause(-1) end, "pause: seconds must be a number from 0")
+    end } } }
+    assert.is_string(message)
+  end)
+end)
+
 describe("a wish to cancel", function()
   local function cancelled_at(step)
     local job, result, message, code = run { steps = { step } }
@@ -390,6 +527,19 @@ describe("a run", function()
   end)
 end)
 
+describe("an error among items", function()
+  it("leaves those that are finished in the context", function()
+    local kept
+    run { steps = { { name = "sections", each = function() return { "a", "b", "c" } end,
+        run = function(_, step)
+          if step.index == 3 then error "no" end
+          return step.item:upper()
+        end } },
+      on_error = function(_, context) kept = context.sections end }
+    assert.same({ "A", "B" }, kept)
+  end)
+end)
+
 describe("a declaration", function()
   local function refused(options, expected)
     local line = misuse_line(1, "l").currentline + 1
@@ -412,6 +562,10 @@ describe("a declaration", function()
     refused(with { run = 7 }, "steps%[1%]%.run must be a function, got 7")
     refused(with { weight = 0 }, "steps%[1%]%.weight must be a number above 0, got 0")
     refused(with { retries = 1.5 }, "steps%[1%]%.retries must be an integer from 0 to 100, got 1.5")
+    refused(with { parallel = 65, each = nothing },
+      "steps%[1%]%.parallel must be an integer from 1 to 64, got 65")
+    refused(with { parallel = 2 },
+      "steps%[1%]%.parallel must be left out where there is no each, got 2")
     refused(with { wieght = 2 }, "there is no option steps%[1%]%.wieght")
     local twice = with {}
     twice.steps[2] = twice.steps[1]

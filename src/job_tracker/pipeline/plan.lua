@@ -1,5 +1,6 @@
 -- plan: checks a declared pipeline and completes it with defaults. Knows neither
--- jobs nor how steps are run. Misuse raises at the line that called pipeline.new.
+-- jobs nor how steps are run. Misuse raises at the line that called pipeline.new, or
+-- pipeline.configure.
 
 local plan = {}
 
@@ -9,6 +10,7 @@ local plan = {}
 ---@field weight? number its share of the whole, relative to the others'; above 0, default 1
 ---@field each? fun(context: job_tracker.Context): any[], string? the items that run is called for
 ---@field label? fun(item: any, index: integer): string an item's name for people
+---@field parallel? integer how many items at a time on OpenResty's light threads, 1 to 64; default 1
 ---@field optional? boolean a failure is noted, and the run goes on
 ---@field retries? integer how often a failure is tried again, 0 to 100; default 0
 ---@field retry_delay? number seconds before the first retry, doubled for each more; default 1
@@ -18,10 +20,11 @@ local plan = {}
 ---@field steps job_tracker.Step[] 1 to 64
 ---@field tracker? table a JobTracker; default: the in-memory store's
 ---@field result? fun(context: job_tracker.Context): any default: what the last step returned
+---@field on_report? fun(progress: number, current_step: string) is told what the job was told
 ---@field on_error? fun(failure: job_tracker.Failure, context: job_tracker.Context)
 
-local LEVEL = 4 -- from 'wrong' to the caller of pipeline.new
-local MAX_STEPS, MAX_NAME, MAX_RETRIES = 64, 64, 100
+local LEVEL = 4 -- from 'wrong' to the caller of the function in pipeline.lua
+local MAX_STEPS, MAX_NAME, MAX_RETRIES, MAX_PARALLEL = 64, 64, 100, 64
 local RESERVED = { input = true, task_id = true }
 
 local function shown(value)
@@ -29,8 +32,9 @@ local function shown(value)
   return type(value) == "number" and tostring(value) or type(value)
 end
 
+-- 'what' begins with the name of the function that was called.
 local function wrong(what, rule, value, level)
-  error(("pipeline.new: %s must be %s, got %s"):format(what, rule, shown(value)),
+  error(("pipeline.%s must be %s, got %s"):format(what, rule, shown(value)),
     LEVEL + (level or 0))
 end
 
@@ -48,8 +52,8 @@ local function is_weight(value)
   return type(value) == "number" and value > 0 and value < math.huge
 end
 
-local function is_count(value)
-  return is_number(0, MAX_RETRIES)(value) and value % 1 == 0
+local function is_integer(low, high)
+  return function(value) return is_number(low, high)(value) and value % 1 == 0 end
 end
 
 local function is_name(value)
@@ -64,8 +68,9 @@ local STEP = {
   weight = { is_weight, "a number above 0" },
   each = { is_a "function", "a function" },
   label = { is_a "function", "a function" },
+  parallel = { is_integer(1, MAX_PARALLEL), "an integer from 1 to 64" },
   optional = { is_a "boolean", "a boolean" },
-  retries = { is_count, "an integer from 0 to 100" },
+  retries = { is_integer(0, MAX_RETRIES), "an integer from 0 to 100" },
   retry_delay = { is_number(0, 86400), "a number of seconds from 0 to 86400" },
 }
 
@@ -78,14 +83,21 @@ local PIPELINE = {
   steps = { is_steps, "an array of 1 to 64 steps", true },
   tracker = { is_a "table", "a JobTracker" },
   result = { is_a "function", "a function" },
+  on_report = { is_a "function", "a function" },
   on_error = { is_a "function", "a function" },
+}
+
+local QUEUE = {
+  queue = { is_integer(0, 1e6), "an integer from 0 to 1000000" },
+  runners = { is_integer(1, 64), "an integer from 1 to 64" },
 }
 
 local function check(given, schema, where)
   for name, value in pairs(given) do
     local rule = schema[name]
     if not rule then
-      error(("pipeline.new: there is no option %s%s"):format(where, tostring(name)), LEVEL)
+      local call, prefix = where:match("^(%l+: )(.*)$")
+      error(("pipeline.%sthere is no option %s%s"):format(call, prefix, tostring(name)), LEVEL)
     end
     if not rule[1](value) then wrong(where .. name, rule[2], value, 1) end
   end
@@ -97,20 +109,23 @@ end
 local function complete_step(step)
   return { name = step.name, run = step.run, each = step.each, label = step.label,
     optional = step.optional or false, weight = step.weight or 1,
-    retries = step.retries or 0, retry_delay = step.retry_delay or 1 }
+    parallel = step.parallel or 1, retries = step.retries or 0, retry_delay = step.retry_delay or 1 }
 end
 
 ---Checks what pipeline.new is given; returns a copy that later changes do not reach.
 ---@param options job_tracker.PipelineOptions
 ---@return table
 function plan.read(options)
-  if type(options) ~= "table" then wrong("its argument", "a table", options) end
-  check(options, PIPELINE, "")
+  if type(options) ~= "table" then wrong("new: its argument", "a table", options) end
+  check(options, PIPELINE, "new: ")
   local read, names, weight = {}, {}, 0
   for index, step in ipairs(options.steps) do
-    local where = ("steps[%d]"):format(index)
+    local where = ("new: steps[%d]"):format(index)
     if type(step) ~= "table" then wrong(where, "a table", step) end
     check(step, STEP, where .. ".")
+    if step.parallel and not step.each then
+      wrong(where .. ".parallel", "left out where there is no each", step.parallel)
+    end
     if names[step.name] then
       wrong(where .. ".name", "a name that no other step has", step.name)
     end
@@ -120,7 +135,16 @@ function plan.read(options)
   end
   return { task_type = options.task_type, steps = read, weight = weight,
     tracker = options.tracker or require("job_tracker").JobTracker,
-    result = options.result, on_error = options.on_error }
+    result = options.result, on_report = options.on_report, on_error = options.on_error }
+end
+
+---Checks what pipeline.configure is given, and returns it.
+---@param options job_tracker.QueueOptions
+---@return job_tracker.QueueOptions
+function plan.read_queue(options)
+  if type(options) ~= "table" then wrong("configure: its argument", "a table", options) end
+  check(options, QUEUE, "configure: ")
+  return options
 end
 
 return plan

@@ -44,6 +44,20 @@ function text.current_step(now, remark)
   return text.cut(said, STEP_MAX)
 end
 
+---Of several items at a time: "sections 2/7 done, working on Memory order and 2 more"
+---@param now { name: string, index: integer, total: integer, label: string? }
+---@param done integer
+---@param others integer how many more are under way
+---@param remark string?
+---@return string
+function text.parallel_step(now, done, others, remark)
+  local said = ("%s %d/%d done, working on %s"):format(now.name, done, now.total,
+    now.label or "number " .. now.index)
+  if remark then said = said .. " (" .. remark .. ")" end
+  if others > 0 then said = ("%s and %d more"):format(said, others) end
+  return text.cut(said, STEP_MAX)
+end
+
 ---"sections[3] Memory order: rate limited"
 ---@param now { name: string, index: integer?, label: string? }?
 ---@param message string

@@ -1,0 +1,184 @@
+-- The queue of a worker process, with timers that the specs fire: what waits, how many
+-- run, and what becomes of them when timers fail or the process exits. With nginx's own
+-- timers it is tried in pipeline_nginx_spec.lua.
+
+local pipeline = require "job_tracker.pipeline"
+local misuse = require "misuse"
+local Queue = require "job_tracker.pipeline.queue"
+
+-- Timers by hand: 'fire' runs those that are due, each in a coroutine.
+local function by_hand()
+  local hand = { due = {}, threads = {}, complaints = {}, exiting = false }
+  hand.timers = {
+    soon = function(body)
+      if hand.refuse then return nil end
+      if not hand.drop then table.insert(hand.due, body) end
+      return true
+    end,
+    every = function(_, body)
+      hand.tick = body
+      return true
+    end,
+    is_exiting = function() return hand.exiting end,
+    complain = function(message) table.insert(hand.complaints, message) end,
+  }
+  function hand.fire(is_exiting)
+    local due = hand.due
+    hand.due = {}
+    for _, body in ipairs(due) do
+      local thread = coroutine.create(body)
+      table.insert(hand.threads, thread)
+      assert(coroutine.resume(thread, is_exiting or false))
+    end
+  end
+  -- Everything that is under way goes on to its next pause.
+  function hand.go_on()
+    for _, thread in ipairs(hand.threads) do
+      if coroutine.status(thread) == "suspended" then assert(coroutine.resume(thread)) end
+    end
+  end
+  return hand
+end
+
+describe("the queue", function()
+  local hand, queue, log, under_way, most
+
+  before_each(function()
+    hand, log, under_way, most = by_hand(), {}, 0, 0
+    queue = Queue.new(hand.timers, 3, 2)
+  end)
+
+  local function one(name, fields)
+    local waiting = fields or {}
+    waiting.go = waiting.go or function()
+      under_way = under_way + 1
+      most = math.max(most, under_way)
+      coroutine.yield()
+      under_way = under_way - 1
+      table.insert(log, name)
+    end
+    waiting.still_wanted = waiting.still_wanted or function() return true end
+    waiting.abandon = function() table.insert(log, name .. " abandoned") end
+    return waiting
+  end
+
+  it("runs what it is given in turn, no more at a time than there are runners", function()
+    for _, name in ipairs { "a", "b", "c" } do queue:push(one(name)) end
+    assert.equal(2, #hand.due)
+    hand.fire()
+    assert.equal(2, under_way)
+    for _ = 1, 3 do hand.go_on() end
+    assert.same({ "a", "b", "c" }, log)
+    assert.equal(2, most)
+    assert.equal(0, queue.running)
+  end)
+
+  it("is full when as many wait as may", function()
+    for _, name in ipairs { "a", "b", "c" } do
+      assert.is_false(queue:is_full())
+      queue:push(one(name))
+    end
+    assert.is_true(queue:is_full())
+    hand.fire()
+    assert.is_false(queue:is_full())
+  end)
+
+  it("starts a runner again where the last has ended", function()
+    queue:push(one "a")
+    hand.fire()
+    hand.go_on()
+    queue:push(one "b")
+    hand.fire()
+    hand.go_on()
+    assert.same({ "a", "b" }, log)
+  end)
+
+  it("outlives what raises", function()
+    queue:push(one("a", { go = function() error("boom", 0) end }))
+    queue:push(one "b")
+    hand.fire()
+    hand.go_on()
+    assert.same({ "boom" }, hand.complaints)
+    assert.same({ "b" }, log)
+    assert.equal(0, queue.running)
+  end)
+
+  for _, trouble in ipairs { "refuse", "drop" } do
+    it("strands nothing where nginx is to " .. trouble .. " a timer", function()
+      hand[trouble] = true
+      for _, name in ipairs { "a", "b" } do queue:push(one(name)) end
+      hand[trouble] = nil
+      hand.fire()
+      assert.equal(0, under_way)
+      hand.tick(false)
+      hand.fire()
+      assert.equal(2, under_way)
+      hand.go_on()
+      assert.same({ "a", "b" }, log)
+    end)
+  end
+
+  it("has no more runners than it may where late timers come after all", function()
+    for _, name in ipairs { "a", "b", "c" } do queue:push(one(name)) end
+    hand.tick(false) -- takes those for lost that have not begun
+    assert.equal(4, #hand.due)
+    hand.fire()
+    assert.equal(2, under_way)
+    for _ = 1, 3 do hand.go_on() end
+    assert.equal(2, most)
+    assert.same({ "a", "b", "c" }, log)
+  end)
+
+  it("lets go of what is not wanted any more, before its turn", function()
+    hand.drop = true
+    local wanted = true
+    queue:push(one("a", { still_wanted = function() return wanted end }))
+    queue:push(one "b")
+    hand.drop, wanted = nil, false
+    hand.tick(false)
+    hand.fire()
+    hand.go_on()
+    assert.same({ "b" }, log)
+  end)
+
+  it("begins nothing when the process exits, and finishes what is under way", function()
+    queue.runners = 1
+    for _, name in ipairs { "a", "b", "c" } do queue:push(one(name)) end
+    hand.fire()
+    hand.exiting = true
+    hand.tick(true)
+    assert.same({ "b abandoned", "c abandoned" }, log)
+    hand.go_on()
+    assert.same({ "b abandoned", "c abandoned", "a" }, log)
+  end)
+
+  it("abandons what waits also where only a runner learns of the exit", function()
+    queue.runners = 1
+    for _, name in ipairs { "a", "b" } do queue:push(one(name)) end
+    hand.fire()
+    hand.exiting = true
+    hand.go_on()
+    assert.same({ "a", "b abandoned" }, log)
+    queue:push(one "c")
+    hand.fire(true)
+    assert.same({ "a", "b abandoned", "c abandoned" }, log)
+  end)
+
+  it("is not made where there is no timer to be had", function()
+    hand.timers.every = function() return nil end
+    assert.is_nil(Queue.new(hand.timers, 3, 2))
+  end)
+end)
+
+describe("pipeline.configure", function()
+  it("refuses what is no bound of a queue", function()
+    misuse(function() pipeline.configure { runners = 0 } end,
+      "pipeline.configure: runners must be an integer from 1 to 64, got 0")
+    misuse(function() pipeline.configure { queue = "many" } end,
+      "pipeline.configure: queue must be an integer from 0 to 1000000, got \"many\"")
+    misuse(function() pipeline.configure { timers = 2 } end,
+      "pipeline.configure: there is no option timers")
+    misuse(function() pipeline.configure() end,
+      "pipeline.configure: its argument must be a table, got nil")
+  end)
+end)

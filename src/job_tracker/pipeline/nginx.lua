@@ -1,0 +1,44 @@
+-- nginx: the one place where a pipeline knows OpenResty: its light threads and timers.
+-- Elsewhere there are none, and these functions say so by returning nil.
+
+local nginx = {}
+
+-- The phases in which Lua code may wait without blocking the worker.
+local WAITING = { rewrite = true, access = true, content = true, timer = true,
+  server_rewrite = true, ssl_cert = true, ssl_session_fetch = true, ssl_client_hello = true }
+
+---What a run needs to do several things at a time.
+---@class job_tracker.Threads
+---@field sleep fun(seconds: number)
+---@field spawn fun(body: fun()): any a thread, which begins at once
+---@field wait fun(thread: any) until it has ended
+
+---@return job_tracker.Threads?
+function nginx.threads()
+  local ngx = rawget(_G, "ngx")
+  if not ngx or not ngx.get_phase or not WAITING[ngx.get_phase()] then return nil end
+  return { sleep = ngx.sleep, spawn = ngx.thread.spawn, wait = ngx.thread.wait }
+end
+
+---What a queue needs of a worker process.
+---@class job_tracker.Timers
+---@field soon fun(body: fun(is_exiting: boolean)): boolean? runs body in a moment; it may get lost
+---@field every fun(seconds: number, body: fun(is_exiting: boolean)): boolean?
+---@field is_exiting fun(): boolean
+---@field complain fun(message: string)
+
+---@return job_tracker.Timers?
+---@return string? message
+function nginx.timers()
+  local ngx = rawget(_G, "ngx")
+  if not ngx or not ngx.timer then return nil, "there are no timers outside OpenResty" end
+  if ngx.get_phase() == "init" then return nil, "there is no worker process in init_by_lua yet" end
+  return {
+    soon = function(body) return ngx.timer.at(0, body) end,
+    every = function(seconds, body) return ngx.timer.every(seconds, body) end,
+    is_exiting = function() return ngx.worker.exiting() end,
+    complain = function(message) ngx.log(ngx.ERR, "job_tracker.pipeline: ", message) end,
+  }
+end
+
+return nginx
