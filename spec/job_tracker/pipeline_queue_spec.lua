@@ -182,3 +182,11 @@ describe("pipeline.configure", function()
       "pipeline.configure: its argument must be a table, got nil")
   end)
 end)
+
+describe("pipeline:start", function()
+  it("is refused where there are no timers, and names what to call", function()
+    local one = pipeline.new { task_type = "x", steps = { { name = "a", run = print } } }
+    misuse(function() local id = one:start(1) return id end,
+      "start: there are no timers outside OpenResty; call run")
+  end)
+end)
