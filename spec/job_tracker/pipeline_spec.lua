@@ -507,6 +507,20 @@ describe("a run", function()
     assert.equal("theirs", job.result)
   end)
 
+  it("ends with Ctrl-C, and is not tried again", function()
+    local id = JobTracker.create_job("chapter")
+    local worker = child.start(function()
+      local _, message, code = pipeline.new { task_type = "chapter", steps = { { name = "a",
+        retries = 9, run = function(_, step) step:pause(600) end } } }:run(nil, { task_id = id })
+      assert(code == "interrupted", message)
+    end)
+    wait_until(function() return JobTracker.get_job(id).status == "running" end, "the start")
+    worker:kill("INT")
+    worker:finish()
+    assert.same({ "failed", "interrupted" },
+      { JobTracker.get_job(id).status, JobTracker.get_job(id).error })
+  end)
+
   it("owns its job: killed, it is seen as failed in its step", function()
     local id = JobTracker.create_job("chapter")
     local worker = child.start(function()

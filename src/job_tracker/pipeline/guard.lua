@@ -13,8 +13,11 @@ local guard = {}
 ---@field at table? the step, and its item, where the run ended
 local Stop = {}
 
--- What the interpreters lua and luajit make of Ctrl-C.
-local INTERRUPTED = "interrupted!"
+-- What the interpreters lua and luajit make of Ctrl-C, with a place before it or without.
+local function is_interrupt(raised)
+  return raised == "interrupted!"
+    or type(raised) == "string" and raised:find("^[^\n]*:%d+: interrupted!$") ~= nil
+end
 
 ---@param message string
 ---@param code string
@@ -31,9 +34,8 @@ local function is_stop(raised) return getmetatable(raised) == Stop end
 ---@return job_tracker.Stop
 function guard.caught(raised)
   if is_stop(raised) then return raised end
-  local message = text.message(raised)
-  if message == INTERRUPTED then return guard.stop("interrupted", "interrupted") end
-  return guard.stop(message, "raised", debug.traceback(tostring(raised), 2))
+  if is_interrupt(raised) then return guard.stop("interrupted", "interrupted") end
+  return guard.stop(text.message(raised), "raised", debug.traceback(tostring(raised), 2))
 end
 
 ---Calls a function of the author's. Returns true and its value, or false and the Stop of
