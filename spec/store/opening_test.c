@@ -1,6 +1,7 @@
 /*
 ** opening_test.c - many processes opening one file: at once, killed or stopped
-** in the middle of it, from another pid namespace; and who verifies when.
+** in the middle of it, from another pid namespace; who verifies when; and who is
+** seen to be there.
 */
 #include <fcntl.h>
 #include <sched.h>
@@ -315,6 +316,47 @@ static void the_retention_is_for_all(void) {
   jt_store_close(first);
 }
 
+/* ---------------------------------------------- the last writer goes meanwhile */
+
+static void (*meanwhile)(void);   /* when an opener looks for its pid namespace */
+
+/* In place of the C library's: lets something happen in the midst of an opening. */
+int stat(const char *path, struct stat *status) {
+  void (*happen)(void) = meanwhile;
+  if (happen != NULL && strstr(path, "/ns/pid") != NULL) {
+    meanwhile = NULL;
+    happen();
+  }
+  return fstatat(AT_FDCWD, path, status, 0);
+}
+
+static jt_store *going, *looking;
+
+static void go_and_look(void) {
+  jt_store_close(going);
+  looking = must_open(&reading);
+}
+
+/*
+** A writer goes while another one opens, and a reader comes just then: it is not to
+** think that nobody is there, for it would take the new one's owners for dead.
+*/
+static void a_reader_comes_between_two_writers(void) {
+  going = must_open(&shape);
+  job_id id = create(going, "job", 1);
+  meanwhile = go_and_look;
+  jt_store *store = must_open(&shape);
+  CHECK(meanwhile == NULL);
+  CHECK_CODE(claim_job(store, &id), JT_OK);
+  jt_job *job;
+  CHECK_CODE(get(looking, &id, &job), JT_OK);
+  CHECK_INT(job->status, JT_PENDING);
+  free(job);
+  jt_store_close(looking);
+  CHECK_CODE(erase(store, &id), JT_OK);
+  jt_store_close(store);
+}
+
 /* -------------------------------------------------------- another pid namespace */
 
 typedef struct stranger {
@@ -375,6 +417,7 @@ static const check_case cases[] = {
   CASE(killed_while_verifying), CASE(stopped_at_the_gate),
   CASE(whoever_is_alone_verifies), CASE(a_child_keeps_the_store_open),
   CASE(a_child_closes_for_itself), CASE(one_process_may_open_twice),
-  CASE(the_retention_is_for_all), CASE(writers_share_a_pid_namespace),
+  CASE(the_retention_is_for_all), CASE(a_reader_comes_between_two_writers),
+  CASE(writers_share_a_pid_namespace),
 };
 CHECK_MAIN(cases)

@@ -7,12 +7,17 @@
 **   GATE      held, exclusively, while a writer opens the file
 **   PRESENCE  shared by every writer for as long as it has the file open
 **
-** Behind the gate a writer tries for PRESENCE exclusively. If it gets it, then
-** nobody else can be writing: it may make the file, or verify one that comes
-** from before a reboot, a backup or anywhere, and give it a fresh lock.
-** Whoever dies at that leaves it to the next. If it does not get it, the file
-** has been verified by those who have it open (or a process that may read it
-** locks it on purpose: the README says whom to trust).
+** Behind the gate a writer takes PRESENCE and then tries to have it exclusively.
+** If it gets that, then nobody else can be writing: it may make the file, or
+** verify one that comes from before a reboot, a backup or anywhere, and give it
+** a fresh lock. Whoever dies at that leaves it to the next. If it does not get it,
+** the file has been verified by those who have it open (or a process that may
+** read it locks it on purpose: the README says whom to trust).
+**
+** So who finds PRESENCE free knows more than that nobody writes: whoever will be
+** the next to write opens the file alone. Were it taken only after the others were
+** seen, the last of them could go in between, and a reader come who would then
+** wait for that opening, which has been, and take every owner for dead.
 **
 ** A file under way says MAKING in its first word, which is written before
 ** anything else, and READY only when all the rest is there. A file is never
@@ -261,10 +266,11 @@ static jt_code open_among_others(const opening *o) {
 
 static jt_code open_behind_gate(const opening *o) {
   int file = o->store->file;
+  if (!lock_byte(file, PRESENCE, F_RDLCK)) return fail_errno(o, "lock");
   bool alone = lock_byte(file, PRESENCE, F_WRLCK);
   jt_code code = alone ? open_alone(o) : open_among_others(o);
   if (code != JT_OK) return code;
-  if (!lock_byte(file, PRESENCE, F_RDLCK)) return fail_errno(o, "lock");
+  if (alone && !lock_byte(file, PRESENCE, F_RDLCK)) return fail_errno(o, "lock");
   if (!o->options->has_retention) return JT_OK;
   return jt_store_set_retention(o->store, o->options->retention);
 }
@@ -300,8 +306,9 @@ static void map_notice(const opening *o) {
 
 /*
 ** Whether a writer is there. If not, the owners' locks say nothing: they may be from
-** before a reboot, or of another file. Those who come later make them anew, and
-** count an incarnation; so the number is read before.
+** before a reboot, or of another file. Who comes next makes them anew, and counts an
+** incarnation; so the number is read before. Exclusive PRESENCE is a writer too: it
+** may have counted already.
 */
 static void look_for_writers(jt_store *store) {
   struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = PRESENCE,
