@@ -11,6 +11,7 @@
 #include "lock.h"
 #include "notify.h"
 #include "owner.h"
+#include "publish.h"
 #include "recover.h"
 #include "replace.h"
 
@@ -39,6 +40,14 @@ static void find_named(const jt_store *store, bool named[JT_OWNERS + 1]) {
 
 /* ------------------------------------------------------------- writing off */
 
+/* A version that is no job's. */
+static void skip_version(jt_store *store) {
+  jt_word *version = &store->header->version;
+  atomic_store_explicit(version, jt_word_load(version) + 1, memory_order_release);
+}
+
+/* Readers who could not write have shown the version after the stored one, with
+   other times: what is written now is to be told from that. */
 static jt_code bury(jt_store *store, uint32_t at) {
   char epitaph[JT_EPITAPH_MAX];
   jt_blob_plan plan = { 0 };
@@ -50,6 +59,7 @@ static jt_code bury(jt_store *store, uint32_t at) {
   size_t length = jt_epitaph(job.pid, record.step, epitaph);
   jt_plan_blob(&plan, JT_ERROR, (jt_text){ epitaph, length });
   jt_record_enter(&record, JT_FAILED);
+  if (jt_next_version(store) == jt_sight_version(&job)) skip_version(store);
   return jt_replace(store, &job, &old, &record, &plan);
 }
 
@@ -79,11 +89,6 @@ static uint64_t bury_all(jt_store *store, bool dead[JT_OWNERS + 1]) {
 
 /* Whoever polls the version and the number of the dead is to notice that these are
    others, even if it is the same number again. */
-static void count_change(jt_store *store) {
-  jt_word *version = &store->header->version;
-  atomic_store_explicit(version, jt_word_load(version) + 1, memory_order_release);
-}
-
 static uint32_t free_slots(jt_store *store, const bool unnamed[JT_OWNERS + 1]) {
   uint32_t freed = 0;
   for (uint32_t owner = 1; owner <= JT_OWNERS; owner++) {
@@ -91,7 +96,7 @@ static uint32_t free_slots(jt_store *store, const bool unnamed[JT_OWNERS + 1]) {
     jt_owner_free(store, owner);
     freed++;
   }
-  if (freed > 0) count_change(store);
+  if (freed > 0) skip_version(store);
   return freed;
 }
 

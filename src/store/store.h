@@ -26,8 +26,9 @@
 **    on a store that may be written make it so (JT_FAILED, a new version,
 **    finished_at is when it was noticed). Where that cannot be (read-only, no room
 **    for the text, the lock is taken) they only say so: status, error, the version
-**    that is stored + 1, finished_at as updated_at. A job that nobody claimed is
-**    never orphaned, nor is a living owner's.
+**    that is stored + 1, finished_at as updated_at. That version is no stored one of
+**    the job's, neither before nor after. A job that nobody claimed is never
+**    orphaned, nor is a living owner's.
 */
 #ifndef JT_STORE_H
 #define JT_STORE_H
