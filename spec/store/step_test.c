@@ -17,8 +17,10 @@
 
 #include "audit.h"
 #include "deaths.h"
+#include "store/bury.h"
 #include "store/cells.h"
 #include "store/heap.h"
+#include "store/owner.h"
 
 enum { JOBS = 6 };
 
@@ -120,9 +122,11 @@ static bool begin_tracing(const scene *s, const trial *t, pid_t *child) {
   return ptrace(PTRACE_SETOPTIONS, *child, NULL, PTRACE_O_EXITKILL) == 0;
 }
 
-/* Steps through the call; returns how many states it looked at. */
+/* Steps through the call; returns how many states it looked at. As long as it lives
+   nobody is dead who was not before. */
 static unsigned step_through(const scene *s, const trial *t, pid_t *dead) {
   jt_store *clone = region_clone(s->store), *last = region_clone(s->store);
+  uint32_t dead_before = jt_owners_dead(s->store);
   uint64_t steps = 0;
   unsigned states = 0, failures = check_failures();
   int status = 0;
@@ -135,6 +139,7 @@ static unsigned step_through(const scene *s, const trial *t, pid_t *dead) {
     steps++;
     if (memcmp(last->base, s->store->base, s->store->geometry.size) == 0) continue;
     region_copy(last, s->store);
+    CHECK(jt_owners_dead(s->store) <= dead_before);
     check_kill_here(s, clone, child);
     states++;
   }
@@ -264,6 +269,12 @@ static void claim_and_erase_second(const scene *s) {
   CHECK_CODE(erase(s->store, &s->ids[1]), JT_OK);
 }
 
+static void claim_and_finish_and_part(const scene *s) {
+  claim_and_finish_second(s);
+  CHECK(jt_owners_part(s->store));
+  CHECK_INT(jt_owner_self(s->store), 0);
+}
+
 static void cancel_first(const scene *s) {
   CHECK_CODE(cancel_job(s->store, &s->ids[0], "no more paper"), JT_OK);
 }
@@ -331,6 +342,7 @@ static const trial trials[] = {
   { "a claim", nothing, claim_second, 1 },
   { "a claim and an end", nothing, claim_and_finish_second, 1 },
   { "a claim and a deletion", nothing, claim_and_erase_second, 1 },
+  { "a claim, an end and parting", nothing, claim_and_finish_and_part, 1 },
   { "a cancellation", nothing, cancel_second, 0 },
   { "a cancellation at once", nothing, cancel_first, 0 },
   { "writing off", leave_one_dead, look, 0 },

@@ -35,15 +35,14 @@ static bool hold(pthread_mutex_t *life) {
 }
 
 static bool take(jt_store *store, jt_slot *slot) {
-  set_state(slot, JT_SLOT_USED);
-  atomic_store_explicit(&slot->pid, (uint32_t)getpid(), memory_order_relaxed);
-  jt_word_store(&slot->base, (uint64_t)(uintptr_t)store->base);
   /* Pairs with the acquire in jt_owner_lives: before this slot was free, the jobs
      of its last owner had been changed. */
   atomic_thread_fence(memory_order_seq_cst);
-  if (hold(&slot->life)) return true;
-  set_state(slot, JT_SLOT_FREE);
-  return false;
+  if (!hold(&slot->life)) return false;
+  atomic_store_explicit(&slot->pid, (uint32_t)getpid(), memory_order_relaxed);
+  jt_word_store(&slot->base, (uint64_t)(uintptr_t)store->base);
+  set_state(slot, JT_SLOT_USED);
+  return true;
 }
 
 uint32_t jt_owner_take(jt_store *store) {
@@ -54,8 +53,8 @@ uint32_t jt_owner_take(jt_store *store) {
 }
 
 void jt_owner_leave(jt_store *store, uint32_t owner) {
-  pthread_mutex_unlock(&store->slots[owner - 1].life);
   set_state(&store->slots[owner - 1], JT_SLOT_FREE);
+  pthread_mutex_unlock(&store->slots[owner - 1].life);
 }
 
 void jt_owner_free(jt_store *store, uint32_t owner) {

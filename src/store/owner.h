@@ -11,8 +11,11 @@
 **
 **   FREE --take--> USED, held --thread ends--> USED, dead --written off--> FREE
 **
-** A slot becomes USED before its mutex is taken, and FREE only when no job names
-** it (bury.c). A claim that was killed in between leaves a dead slot without jobs.
+** A slot is USED only while its mutex is held, or after the thread's end: its mutex
+** is taken before it becomes USED, and given back after it became FREE, so that nobody
+** who looks meanwhile counts a dead owner where there is none. Killed in between, the
+** thread leaves a FREE slot whose mutex is marked, which the next one to take it makes
+** consistent. A slot of the dead becomes FREE only when no job names it (bury.c).
 **
 ** A reader who finds a record's owner dead looks once more whether the cell is
 ** unchanged (read.c): an owner that finished its job before it died, or a
@@ -56,13 +59,17 @@ static inline uint32_t jt_owner_pid(const jt_store *store, uint32_t owner) {
   return atomic_load_explicit(&store->slots[owner - 1].pid, memory_order_relaxed);
 }
 
+/* Acquire: pairs with the release in owner.c's set_state, after the mutex is taken. */
 static inline bool jt_owner_is_used(const jt_store *store, uint32_t owner) {
-  return atomic_load_explicit(&store->slots[owner - 1].state, memory_order_relaxed) ==
+  return atomic_load_explicit(&store->slots[owner - 1].state, memory_order_acquire) ==
          JT_SLOT_USED;
 }
 
+/* The word on either side of the state: one that is given back between two looks is
+   FREE by the second, one that is taken is held by the third. */
 static inline bool jt_owner_is_dead(const jt_store *store, uint32_t owner) {
-  return jt_owner_is_used(store, owner) && !jt_owner_lives(store, owner);
+  return !jt_owner_lives(store, owner) && jt_owner_is_used(store, owner) &&
+         !jt_owner_lives(store, owner);
 }
 
 /* How many of the slots in use are dead. */
