@@ -10,6 +10,7 @@
 #include "audit.h"
 #include "deaths.h"
 #include "store/heap.h"
+#include "store/notify.h"
 #include "store/owner.h"
 
 enum { SIZE = 256 * 1024, MAX_JOBS = 40 };
@@ -125,6 +126,19 @@ static void a_dead_slot_without_jobs_is_freed(void) {
   CHECK_INT(dead_in(&view), 1);
   CHECK_INT(dead_in(store), 0);
   CHECK_INT(status_of(store, &m->jobs[0]), JT_COMPLETED);
+  region_free(store);
+}
+
+/* The job is kept no longer than until it is written off, so there is none to delete;
+   but others of the same owner may be waited for. */
+static void who_writes_off_wakes_though_nothing_is_found(void) {
+  jt_store *store = region_make(8, 100);
+  job_id id = orphan_make(store, "job", 1);
+  CHECK_CODE(jt_store_set_retention(store, 0), JT_OK);
+  uint32_t ticket = jt_notify_prepare(store);
+  CHECK_CODE(erase(store, &id), JT_NOT_FOUND);
+  CHECK_INT(jt_word_load(&store->header->by_status[JT_FAILED]), 1);
+  CHECK(atomic_load(&store->notice->word) != ticket);
   region_free(store);
 }
 
@@ -545,7 +559,8 @@ static void a_recovery_leaves_the_living(void) {
 
 static const check_case cases[] = {
   CASE(every_slot_in_use), CASE(a_slot_is_used_again),
-  CASE(a_dead_slot_without_jobs_is_freed), CASE(without_room_it_is_shown),
+  CASE(a_dead_slot_without_jobs_is_freed),
+  CASE(who_writes_off_wakes_though_nothing_is_found), CASE(without_room_it_is_shown),
   CASE(it_is_not_tried_in_vain), CASE(without_room_it_can_go), CASE(the_dead_make_room),
   CASE(a_look_does_not_wait),
   CASE(who_closes_while_owning_owns_until_its_end),

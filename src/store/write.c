@@ -135,19 +135,20 @@ jt_code jt_update(jt_store *store, const char *id, size_t length,
 
 /* ---------------------------------------------------------------- removing */
 
-jt_code jt_delete(jt_store *store, const char *id, size_t length) {
+static jt_code try_delete(jt_store *store, void *context) {
+  const jt_text *id = context;
   jt_sight job;
   jt_record record;
-  jt_code code = jt_lock(store);
+  jt_code code = jt_find_to_change(store, *id, &job);
   if (code != JT_OK) return code;
-  code = jt_find_to_change(store, (jt_text){ id, length }, &job);
-  if (code == JT_OK) {
-    jt_record_decode(&job.words, &record);
-    jt_remove(store, job.at, jt_cell_unit(job.cell), &record);
-  }
-  jt_unlock(store);
-  if (code == JT_OK) jt_notify_wake(store);
-  return code;
+  jt_record_decode(&job.words, &record);
+  jt_remove(store, job.at, jt_cell_unit(job.cell), &record);
+  return JT_OK;
+}
+
+jt_code jt_delete(jt_store *store, const char *id, size_t length) {
+  jt_text text = { id, length };
+  return jt_write(store, try_delete, &text);
 }
 
 static uint64_t clear_locked(jt_store *store) {

@@ -12,7 +12,8 @@
 /*
 ** Runs one try of a change under the lock; if it finds no room, writes dead
 ** owners' jobs off, that they may be evicted, and tries again. Then wakes, whatever
-** came of it: even a store that is full may have evicted.
+** came of it: even a store that is full may have evicted, and a job that is not found
+** may have expired when it was written off.
 */
 static inline jt_code jt_write(jt_store *store, jt_try attempt, void *context) {
   jt_code code = jt_lock(store);
