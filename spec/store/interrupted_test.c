@@ -30,9 +30,10 @@ static void set_word(jt_store *store, uint32_t word) {
 static job_id play_a_claim(jt_store *store, const char *type, uint32_t pid) {
   set_word(store, (uint32_t)gettid());
   atomic_store(&store->slots[0].state, JT_SLOT_USED);
-  atomic_store(&store->slots[0].pid, pid);
+  atomic_store(&store->slots[0].pid, (uint32_t)getpid());
   job_id id = create_claimed(store, type, 1);
   CHECK_INT(jt_owner_self(store), 1);
+  atomic_store(&store->slots[0].pid, pid);
   return id;
 }
 

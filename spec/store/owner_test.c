@@ -98,6 +98,19 @@ static void a_thread_is_an_owner_of_its_own(void) {
   region_free(m->store);
 }
 
+/* Left of a thread of the same number that the kernel could not mark. */
+static void a_strangers_slot_is_not_ones_own(void) {
+  jt_store *store = make_store();
+  job_id theirs = create_claimed(store, "theirs", 1), ours = create(store, "ours", 2);
+  atomic_store(&store->slots[0].pid, (uint32_t)getppid());
+  CHECK_INT(jt_owner_self(store), 0);
+  CHECK_CODE(claim_job(store, &theirs), JT_CLAIMED);
+  CHECK_CODE(claim_job(store, &ours), JT_OK);
+  CHECK_INT(jt_owner_self(store), 2);
+  CHECK_INT(dead_in(store), 0);
+  region_free(store);
+}
+
 static void outlive_the_parent(void *context) {
   mortal *m = context;
   CHECK_INT(jt_owner_self(m->store), 0);
@@ -551,7 +564,8 @@ static void a_cancelled_job_can_die_too(void) {
 static const check_case cases[] = {
   CASE(claiming_is_a_change), CASE(claiming_has_its_codes),
   CASE(a_living_owner_keeps_its_jobs), CASE(a_thread_is_an_owner_of_its_own),
-  CASE(a_forked_child_owns_nothing), CASE(claim_and_have_dying_children),
+  CASE(a_strangers_slot_is_not_ones_own), CASE(a_forked_child_owns_nothing),
+  CASE(claim_and_have_dying_children),
   CASE(every_way_to_end), CASE(the_text_leaves_out_what_is_not_known),
   CASE(the_text_needs_its_room),
   CASE(what_is_shown_and_what_is_written_differ_in_version),

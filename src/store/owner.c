@@ -21,10 +21,14 @@ uint32_t jt_owners_dead(const jt_store *store) {
   return dead;
 }
 
+/* A word alone could be left of another thread of that number, which the kernel could
+   not mark (owner.h): what this one owned by it, nobody would see dead. */
 uint32_t jt_owner_self(const jt_store *store) {
-  uint32_t self = (uint32_t)gettid();
+  uint32_t self = (uint32_t)gettid(), process = (uint32_t)getpid();
   for (uint32_t owner = 1; owner <= JT_OWNERS; owner++)
-    if ((jt_slot_word(&store->slots[owner - 1]) & FUTEX_TID_MASK) == self) return owner;
+    if ((jt_slot_word(&store->slots[owner - 1]) & FUTEX_TID_MASK) == self &&
+        jt_owner_pid(store, owner) == process)
+      return owner;
   return 0;
 }
 

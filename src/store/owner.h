@@ -21,6 +21,10 @@
 ** unchanged (read.c): an owner that finished its job before it died, or a
 ** slot that was given to somebody else since, has changed the cell before.
 **
+** One end escapes the kernel: a thread that is not the first of its process and calls
+** exec without a fork. It takes the first one's number before its list is looked at, so
+** its word keeps the old one. The slot stays taken until somebody opens the file alone.
+**
 ** The words are the kernel's doing only while the machine is up and the file in
 ** use. Who opens a file alone makes all mutexes anew, then counts a new
 ** incarnation. A reader who comes when no writer is there cannot know what the

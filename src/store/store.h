@@ -20,7 +20,8 @@
 **
 ** Owners
 **    A thread may claim jobs: it is their owner until they finish or it ends, in
-**    whatever way (exit, exec, kill -9, the end of its process). From then on an
+**    whatever way (exit, kill -9, the end of its process; exec, but only that of the
+**    process's first thread: see owner.h). From then on an
 **    unfinished job of its is *orphaned*: every call takes it for failed, with the
 **    error "the process working on this job (pid 1234) died during: <step>". Calls
 **    on a store that may be written make it so (JT_FAILED, a new version,
