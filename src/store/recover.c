@@ -11,7 +11,7 @@
 #include "cells.h"
 #include "heap.h"
 
-#define AHEAD 16                  /* cells between prefetching and reading */
+#define BATCH 64u                 /* cells looked through at a time */
 #define STEPS_PER_CELL 64
 
 typedef struct tally {
@@ -22,14 +22,6 @@ typedef struct tally {
   uint64_t steps;                 /* along probe paths, that may yet be made */
   uint32_t longest_search;
 } tally;
-
-__attribute__((always_inline))
-static inline void prefetch(const jt_store *store, uint32_t at) {
-  if (at >= store->geometry.cells) return;
-  uint32_t unit = jt_cell_unit(jt_word_load(&store->cells[at]));
-  jt_record_prefetch(store, unit, 1);
-  jt_heap_prefetch(store, unit);
-}
 
 /* Copies a blob's bytes nowhere: the hash wants them in one piece, and nobody
    can be writing them. */
@@ -80,32 +72,90 @@ static bool reachable(jt_store *store, uint32_t at, const jt_record *record,
   return jt_cells_find(store, record->id, hash) == at;
 }
 
-/* Takes all the runs of a job, or none: no two jobs share a unit. */
-static bool claim(jt_store *store, uint32_t unit, const jt_record *record) {
-  jt_run runs[JT_RUNS];
-  int count = jt_record_runs(record, unit, runs), claimed = 0;
+/* Takes all the runs of a job, or none: no two jobs share a unit. Returns how many
+   units they are together, 0: none was taken. */
+static uint64_t claim(jt_store *store, const jt_run *runs, int count) {
+  uint64_t units = 0;
+  int claimed = 0;
   while (claimed < count &&
          jt_heap_claim(store, runs[claimed].unit, runs[claimed].units))
-    claimed++;
-  if (claimed == count) return true;
+    units += runs[claimed++].units;
+  if (claimed == count) return units;
   while (claimed-- > 0) jt_heap_give(store, runs[claimed].unit, runs[claimed].units);
-  return false;
+  return 0;
 }
 
-static bool take_in(jt_store *store, uint32_t at, jt_doubt doubt, tally *sum) {
+static bool count_in(jt_store *store, uint32_t unit, const jt_record *record,
+                     tally *sum) {
+  jt_run runs[JT_RUNS];
+  uint64_t units = claim(store, runs, jt_record_runs(record, unit, runs));
+  if (units == 0) return false;
+  sum->by_status[record->status]++;
+  if (!jt_status_finished(record->status)) sum->pinned += units;
+  if (record->version > sum->version) sum->version = record->version;
+  return true;
+}
+
+static bool take_trusted(jt_store *store, uint32_t at, tally *sum) {
+  uint64_t cell = jt_word_load(&store->cells[at]);
+  uint32_t unit = jt_cell_unit(cell);
+  jt_record record;
+  return jt_record_glance(store, unit, &record) &&
+         jt_cell_has_version(cell, record.version) &&
+         count_in(store, unit, &record, sum);
+}
+
+static bool take_verified(jt_store *store, uint32_t at, tally *sum) {
   uint64_t cell = jt_word_load(&store->cells[at]);
   uint32_t unit = jt_cell_unit(cell);
   jt_record_words words;
   jt_record record;
-  bool readable = doubt == JT_TRUST ? jt_record_glance(store, unit, &record)
-                                    : read_verified(store, unit, &words, &record, sum);
-  if (!readable || !jt_cell_has_version(cell, record.version)) return false;
-  if (doubt == JT_VERIFY && !reachable(store, at, &record, sum)) return false;
-  if (!claim(store, unit, &record)) return false;
-  sum->by_status[record.status]++;
-  if (!jt_status_finished(record.status)) sum->pinned += jt_record_all_units(&record);
-  if (record.version > sum->version) sum->version = record.version;
-  return true;
+  return read_verified(store, unit, &words, &record, sum) &&
+         jt_cell_has_version(cell, record.version) &&
+         reachable(store, at, &record, sum) && count_in(store, unit, &record, sum);
+}
+
+/*
+** Which of the next cells, at most BATCH, hold a job. About half of them do, in no
+** order: a branch that asks each of them would be mispredicted as often as not.
+*/
+static uint32_t gather(const jt_store *store, uint32_t from, uint32_t jobs[BATCH]) {
+  uint32_t left = store->geometry.cells - from, count = 0;
+  uint32_t end = from + (left < BATCH ? left : BATCH);
+  for (uint32_t at = from; at < end; at++) {
+    jobs[count] = at;
+    count += jt_cell_is_job(jt_word_load(&store->cells[at]));
+  }
+  return count;
+}
+
+/*
+** The records lie in no order either, so each is a page and a line to be fetched. In
+** a row, with nothing in between, many are fetched at a time; mixed with the work
+** on them a processor sees only the next one or two. Inline: see jt_record_prefetch.
+*/
+__attribute__((always_inline))
+static inline void prefetch(const jt_store *store, const uint32_t *jobs,
+                            uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t unit = jt_cell_unit(jt_word_load(&store->cells[jobs[i]]));
+    jt_record_prefetch(store, unit, 1);
+    jt_heap_prefetch(store, unit);
+  }
+}
+
+static void take_batch(jt_store *store, uint32_t from, jt_doubt doubt, tally *sum) {
+  jt_word *damaged = &store->header->damaged;
+  uint32_t jobs[BATCH], count = gather(store, from, jobs);
+  prefetch(store, jobs, count);
+  for (uint32_t i = 0; i < count; i++) {
+    if (doubt == JT_TRUST ? take_trusted(store, jobs[i], sum)
+                          : take_verified(store, jobs[i], sum))
+      continue;
+    jt_word_store(damaged, jt_word_load(damaged) + 1);
+    sum->dropped++;
+    jt_cell_publish(store, jobs[i], JT_CELL_DELETED);
+  }
 }
 
 static void write_counters(jt_header *header, const tally *sum, jt_doubt doubt) {
@@ -128,18 +178,11 @@ static void write_counters(jt_header *header, const tally *sum, jt_doubt doubt) 
 void jt_recover(jt_store *store, jt_doubt doubt) {
   tally sum = { .steps = STEPS_PER_CELL * (uint64_t)store->geometry.cells,
                 .bytes = 2 * store->geometry.size };
-  jt_word *damaged = &store->header->damaged;
   jt_heap_reset(store);
   /* Until it is known again: as long as can be, for those who read meanwhile. */
   if (doubt == JT_VERIFY)
     jt_word_store(&store->header->longest_search, jt_twice(store->geometry.cells));
-  for (uint32_t at = 0; at < store->geometry.cells; at++) {
-    prefetch(store, at + AHEAD);
-    if (!jt_cell_is_job(jt_word_load(&store->cells[at]))) continue;
-    if (take_in(store, at, doubt, &sum)) continue;
-    jt_word_store(damaged, jt_word_load(damaged) + 1);
-    sum.dropped++;
-    jt_cell_publish(store, at, JT_CELL_DELETED);
-  }
+  for (uint32_t from = 0; from < store->geometry.cells; from += BATCH)
+    take_batch(store, from, doubt, &sum);
   write_counters(store->header, &sum, doubt);
 }
