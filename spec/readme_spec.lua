@@ -79,6 +79,7 @@ describe("the README", function()
       "load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;",
       "daemon off; pid nginx.pid; error_log error.log; events { }",
       "http { access_log off;", table.concat(settings, "\n"),
+      ('lua_package_path "%s/src/?.lua;;";'):format(nginx_server.root),
       ('lua_package_cpath "%s/luajit/?.so;;";'):format(nginx_server.build), text, "}",
     }, "\n"))
     local environment = { PATH = os.getenv("PATH") .. ":/usr/sbin:/sbin",

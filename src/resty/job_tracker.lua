@@ -5,7 +5,7 @@
 --   settings   what setup takes            source    the tracker behind it all
 --   jobs       one job, long polls         streams   Server-Sent Events
 --   list       the list of jobs            create    POST: creating and cancelling
---   metrics    for Prometheus              page      the page for people
+--   page       the page for people
 --   watch      who waits, and the poller   request, problem   what comes, what is refused
 
 local create = require "resty.job_tracker.create"
@@ -46,7 +46,6 @@ local function may(on, action, answer) return on and { action = action, answer =
 
 -- The resources there are; each has what its methods do. GET answers HEAD, too.
 local function lay_out()
-  local metrics = settings.metrics and require("resty.job_tracker.metrics").get
   if settings.page then require "resty.job_tracker.page" end -- workers may not read its files
   page = { GET = may(settings.page, "page", send_page) }
   resources = {
@@ -54,7 +53,6 @@ local function lay_out()
     jobs = { GET = may(settings.list, "list", list.get),
              POST = may(settings.on_create, "create", create.job) },
     events = { GET = may(settings.events, "events", streams.all) },
-    metrics = { GET = may(settings.metrics, "metrics", metrics) },
   }
   of_a_job = {
     [""] = { GET = may(true, "read", jobs.get) },
