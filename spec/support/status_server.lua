@@ -23,6 +23,9 @@ local TEMPLATE = [[
 load_module /usr/lib/nginx/modules/ndk_http_module.so;
 load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
 worker_processes %d;
+# A binary upgrade hands on what is named here alone; a build under a sanitizer needs these.
+env LD_PRELOAD;
+env ASAN_OPTIONS;
 pid ../../build/openresty/nginx.pid;
 error_log ../../build/openresty/error.log warn;
 %s
