@@ -7,7 +7,7 @@ local job_tracker = require "job_tracker"
 local nginx_server = require "nginx_server"
 local owners = require "owners"
 local pipeline = require "job_tracker.pipeline"
-local page_server = require "page_server"
+local status_server = require "status_server"
 local store_file = require "store_file"
 local wait_until = require "wait_until"
 
@@ -19,8 +19,8 @@ describe("in a browser", function()
   local chromium, path, jobs, server
 
   local function serve(options)
-    server = page_server.new(path, options or "list = true, events = true, cancel = true,"
-      .. " page = true"):start()
+    server = status_server.start { store = path,
+      setup = options or "list = true, events = true, cancel = true, page = true" }
   end
 
   setup(function() chromium = browser.start() end)
@@ -45,7 +45,7 @@ describe("in a browser", function()
     chromium:open("about:blank")
     chromium:console()
     child.end_all()
-    page_server.stop_all()
+    status_server.stop_all()
     jobs.close()
     store_file.clean()
   end)
@@ -65,13 +65,13 @@ describe("in a browser", function()
     return chromium:run("return [...document.querySelectorAll('.row a')].map((a) => a.textContent)")
   end
 
-  local function open_list(query)
-    chromium:open(server.url .. (query or ""))
+  local function open_list(rest)
+    chromium:open(server.url .. "/" .. (rest or ""))
     chromium:await("#pulse", "live")
   end
 
   local function open_job(id)
-    chromium:open(server.url .. "jobs/" .. id)
+    chromium:open(server.url .. "/jobs/" .. id)
     chromium:await("#now .status", "%a")
   end
 
@@ -140,7 +140,7 @@ describe("in a browser", function()
       chromium:click("label[for=filter-failed]")
       chromium:await(row(running), nil, 2)
       assert.same({ failed }, rows())
-      assert.equal(server.url .. "?status=failed", chromium:run("return location.href"))
+      assert.equal(server.url .. "/?status=failed", chromium:run("return location.href"))
 
       chromium:reload()
       chromium:await(row(failed), "no paper")
@@ -155,7 +155,7 @@ describe("in a browser", function()
       chromium:await(row(failed), "no paper")
       chromium:click("label[for=filter-all]")
       chromium:await("#filter", "all 2")
-      assert.equal(server.url, chromium:run("return location.href"))
+      assert.equal(server.url .. "/", chromium:run("return location.href"))
     end)
 
     it("gives older jobs when asked", function()
@@ -224,7 +224,7 @@ describe("in a browser", function()
     it("goes on by asking where there is no stream", function()
       serve "list = true, page = true"
       local id = job { progress = 0.25 }
-      chromium:open(server.url)
+      chromium:open(server.url .. "/")
       chromium:await("#pulse", "polling")
       assert(jobs.update_job(id, { progress = 0.5 }))
       chromium:await(row(id, ".percent"), "^50 %%$", 5)
@@ -240,13 +240,14 @@ describe("in a browser", function()
     it("is there where nginx's workers may not read its file", function()
       local folder = store_file.folder() -- only its owner's: root's, if root runs this
       assert(os.execute(("cp -r '%s/src' '%s'"):format(nginx_server.root, folder)))
-      server = page_server.new(path, "list = true, events = true, page = true", folder):start()
+      server = status_server.start { store = path, root = folder,
+        setup = "list = true, events = true, page = true" }
       open_list()
     end)
 
     it("says so where it is not offered", function()
       serve "page = true"
-      chromium:open(server.url)
+      chromium:open(server.url .. "/")
       chromium:await("main", "not offered here")
     end)
   end)
@@ -335,7 +336,7 @@ describe("in a browser", function()
       chromium:click(row(id, "a"))
       chromium:await("#title", "^" .. id .. "$")
       chromium:await("#now .status", "^running$")
-      assert.equal(server.url .. "jobs/" .. id, chromium:run("return location.href"))
+      assert.equal(server.url .. "/jobs/" .. id, chromium:run("return location.href"))
       chromium:back()
       chromium:await(row(id, ".status"), "^running$")
       chromium:click(row(id, "a"))
@@ -385,7 +386,7 @@ describe("in a browser", function()
     it("is at the same place below another base", function()
       serve 'base = "/api/status/", list = true, events = true, page = true'
       local id = job()
-      open_list()
+      open_list "api/status/"
       chromium:click(row(id, "a"))
       chromium:await("#now .status", "^running$")
       assert.matches("/api/status/jobs/" .. id .. "$", chromium:run("return location.href"))
@@ -395,7 +396,7 @@ describe("in a browser", function()
 
     it("says that there is no such job, or that it was deleted", function()
       serve()
-      chromium:open(server.url .. "jobs/chapter_00000000")
+      chromium:open(server.url .. "/jobs/chapter_00000000")
       chromium:await("#gone", "^There is no such job%.")
       local id = job()
       open_job(id)

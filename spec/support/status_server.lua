@@ -18,6 +18,7 @@ local status_server = {}
 ---@field events string? directives
 ---@field http string? directives
 ---@field server string? directives, locations for one
+---@field root string? the folder that has src/; default: the project's
 
 local TEMPLATE = [[
 load_module /usr/lib/nginx/modules/ndk_http_module.so;
@@ -70,7 +71,7 @@ http {
 function status_server.text(options, port)
   local store = options.store and ("store = %q,"):format(options.store) or ""
   return TEMPLATE:format(options.workers or 2, options.main or "", options.events or "",
-    nginx_server.root, options.http or "", options.init or "", store, options.setup or "", port,
+    options.root or nginx_server.root, options.http or "", options.init or "", store, options.setup or "", port,
     options.server or "")
 end
 
