@@ -66,24 +66,30 @@ local function follow(watched, bell, version)
   end
 end
 
+-- Where a client that connects again goes on; nil if it is new. False: it was answered.
+local function last_event()
+  local arguments, complaint = request.arguments()
+  local last
+  if arguments then last, complaint = request.last_event(arguments) end
+  if not complaint then return last end
+  problem.answer(400, complaint)
+  return false
+end
+
 ---GET jobs/<id>/events
 ---@param settings table
 ---@param id string
 function streams.job(settings, id)
-  local json, version, code = source.get_json(id)
-  if not json then return problem.refused(version --[[@as string]], code) end
-  local arguments, complaint = request.arguments()
-  local last
-  if arguments then last, complaint = request.last_event(arguments) end
-  if complaint then return problem.answer(400, complaint) end
-  if last == version and jobs.is_finished(json) then
+  local watched, trouble, code = watch.job(id)
+  if not watched then return problem.refused(trouble --[[@as string]], code) end
+  local last = last_event()
+  if last == false then return end
+  if last == watched.version and jobs.is_finished(watched.json) then
     ngx.status = 204 -- tells an EventSource not to come again
     return ngx.exit(204)
   end
   if ngx.req.get_method() == "HEAD" then return begin() end
   if too_many(settings) then return end
-  local watched, message_, code_ = watch.job(id)
-  if not watched then return problem.refused(message_ --[[@as string]], code_) end
   watched:hold(function(bell)
     begin()
     if send(RETRY) then follow(watched, bell, last or 0) end
@@ -162,10 +168,8 @@ end
 ---GET events
 ---@param settings table
 function streams.all(settings)
-  local arguments, complaint = request.arguments()
-  local last
-  if arguments then last, complaint = request.last_event(arguments) end
-  if complaint then return problem.answer(400, complaint) end
+  local last = last_event()
+  if last == false then return end
   if ngx.req.get_method() == "HEAD" then return begin() end
   if too_many(settings) then return end
   local watched = watch.all()
