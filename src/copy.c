@@ -3,11 +3,13 @@
 */
 #include "copy.h"
 
-#include <string.h>
-
 #include "job_status.h"
 
 #define GROWTHS 8   /* times that a job may outgrow its copy, before "busy" */
+
+/* Room for an id of 23 bytes and a step of 31, and no blobs: a job that fits is
+   copied to where it stays. A larger one is looked up a second time. */
+#define SHORT_JOB (sizeof(jt_job) + 24 + 32)
 
 static jt_code copy_job(lua_State *L, const jt_wanted *which, jt_job *out,
                         size_t capacity, size_t *needed) {
@@ -19,12 +21,13 @@ static jt_code copy_job(lua_State *L, const jt_wanted *which, jt_job *out,
                 needed);
 }
 
-jt_code jt_load_job(lua_State *L, const jt_wanted *which, jt_room *small,
-                    jt_job **job, size_t *size) {
-  jt_code code = copy_job(L, which, &small->job, sizeof *small, size);
-  *job = &small->job;
+/* Copies the job to *job or, as long as that is too small, to a block for a
+   JobStatus, which is pushed; *job is then in it. */
+static jt_code load(lua_State *L, const jt_wanted *which, jt_job **job,
+                    size_t capacity, size_t *size) {
+  jt_code code = copy_job(L, which, *job, capacity, size);
   for (int i = 0; code == JT_TOO_SMALL && i < GROWTHS; i++) {
-    size_t capacity = *size;
+    capacity = *size;
     if (i > 0) {   /* it grows while we look: give it some room */
       lua_pop(L, 1);
       capacity *= 2;
@@ -35,13 +38,17 @@ jt_code jt_load_job(lua_State *L, const jt_wanted *which, jt_room *small,
   return code == JT_TOO_SMALL ? JT_BUSY : code;
 }
 
+jt_code jt_load_job(lua_State *L, const jt_wanted *which, jt_room *small,
+                    jt_job **job, size_t *size) {
+  *job = &small->job;
+  return load(L, which, job, sizeof *small, size);
+}
+
 jt_code jt_push_job(lua_State *L, const jt_wanted *which) {
-  jt_room small;
-  jt_job *job;
   size_t size;
-  jt_code code = jt_load_job(L, which, &small, &job, &size);
+  jt_job *job = jt_job_status_new(L, SHORT_JOB);
+  jt_code code = load(L, which, &job, SHORT_JOB, &size);
   if (code != JT_OK) return code;
-  if (job == &small.job) memcpy(jt_job_status_new(L, size), job, size);
   lua_pushvalue(L, lua_upvalueindex(JT_METATABLE));
   lua_setmetatable(L, -2);
   return JT_OK;

@@ -172,7 +172,7 @@ static bool place_blobs(const jt_store *store, const jt_blob *blob, int from, in
   char *at = *place;
   for (int i = from; i < to; i++) {
     if (blob[i].unit == 0) continue;
-    job->length[JT_RESULT + i] = blob[i].length;
+    job->blob_length[i] = blob[i].length;
     at = place_blob(store, at, &blob[i], &intact);
   }
   *place = at;
@@ -187,9 +187,9 @@ static char *place_record(const jt_record_words *words, jt_job *out) {
   out->version = jt_words_version(words);
   memcpy(&out->sequence, &words->word[3], 6 * 8);
   out->status = jt_words_status(words);
-  out->length[JT_ID] = words->shape.id_length;
-  out->length[JT_STEP] = words->shape.step_length;
-  for (int part = JT_RESULT; part < JT_PARTS; part++) out->length[part] = JT_ABSENT;
+  out->id_length = (uint16_t)words->shape.id_length;
+  out->step_length = (uint16_t)words->shape.step_length;
+  for (int i = 0; i < JT_BLOBS; i++) out->blob_length[i] = JT_ABSENT;
   char *at = place_text((char *)(out + 1), jt_words_id(words));
   return place_text(at, jt_words_step(words));
 }
@@ -214,7 +214,7 @@ static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job 
   out->version = jt_sight_version(sight);
   out->finished_at = out->updated_at;
   bool intact = place_blobs(store, blob, 0, ERROR, out, &at);
-  out->length[JT_ERROR] = length;
+  out->blob_length[ERROR] = length;
   memcpy(at, epitaph, length);
   at[length] = '\0';
   at += jt_text_room(length);

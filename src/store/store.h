@@ -117,7 +117,8 @@ typedef struct jt_job {
   int64_t created_at, updated_at, started_at, finished_at;
   double progress;       /* 0 to 1 */
   jt_status status;
-  size_t length[JT_PARTS]; /* JT_ABSENT: there is none */
+  uint16_t id_length, step_length;
+  size_t blob_length[JT_PARTS - JT_RESULT];   /* JT_ABSENT: there is none */
   /* the texts follow one another, see jt_text_room */
 } jt_job;
 
@@ -132,14 +133,23 @@ static inline size_t jt_text_room(size_t length) {
 /* A job without blobs always fits into this many bytes. */
 #define JT_JOB_MAX (sizeof(jt_job) + JT_ID_MAX + 8 + JT_STEP_MAX + 8)
 
+/* JT_ABSENT for a blob that there is not. */
+static inline size_t jt_job_length(const jt_job *job, jt_part part) {
+  return part == JT_ID ? job->id_length
+       : part == JT_STEP ? job->step_length : job->blob_length[part - JT_RESULT];
+}
+
 static inline jt_text jt_job_part(const jt_job *job, jt_part part) {
   jt_text text = { NULL, 0 };
   const char *at = (const char *)(job + 1);
-  if (job->length[part] == JT_ABSENT) return text;
-  for (int i = 0; i < (int)part; i++)
-    if (job->length[i] != JT_ABSENT) at += jt_text_room(job->length[i]);
+  size_t length = jt_job_length(job, part);
+  if (length == JT_ABSENT) return text;
+  for (jt_part before = JT_ID; before < part; before++) {
+    size_t passed = jt_job_length(job, before);
+    if (passed != JT_ABSENT) at += jt_text_room(passed);
+  }
   text.bytes = at;
-  text.length = job->length[part];
+  text.length = length;
   return text;
 }
 
