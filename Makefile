@@ -194,8 +194,8 @@ asan: ## the tests under AddressSanitizer and UBSan (SPEC= as above)
 	  TEST_SECONDS=900 tools/test $(call chosen,$(TESTS))
 
 # ThreadSanitizer: clang's, as gcc's was seen to miss a race that clang's finds.
-# For the tests in which threads meet; of the binding, the one with two states.
-TSAN_TESTS = $(STORE_TESTS) $(filter %/two_states_test.c,$(BINDING_TESTS))
+# For the tests in which threads meet: it sees no other processes.
+TSAN_TESTS = $(shell grep -lE 'pthread_create|"deaths.h"' $(STORE_TESTS) $(BINDING_TESTS))
 .PHONY: tsan
 tsan: ## the tests with threads under ThreadSanitizer (clang; SPEC= as above)
 	@tools/deps tsan
