@@ -30,7 +30,7 @@ typedef struct waiter {
   bool has_after;
   uint64_t after;
   int64_t timeout;
-  bool as_nobody, once;           /* once: one call, whatever it says */
+  bool as_nobody, until_signal;   /* until_signal: interrupted after on_signal */
   const char *path;               /* to open for reading, NULL: 'store' */
   _Atomic uint32_t started, done;
   jt_code code;
@@ -64,6 +64,13 @@ static jt_code wait_for(jt_store *store, const job_id *id, const uint64_t *after
   }
 }
 
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int number) {
+  (void)number;
+  signalled = 1;
+}
+
 static void wait_in_child(void *context) {
   waiter *w = context;
   if (w->as_nobody) become_nobody();
@@ -71,8 +78,9 @@ static void wait_in_child(void *context) {
   if (w->as_nobody) CHECK(store->notice == NULL);
   atomic_store(&w->started, 1);
   const uint64_t *after = w->has_after ? &w->after : NULL;
-  if (w->once) w->code = jt_wait(store, w->id.text, w->id.length, after, w->timeout);
-  else w->code = wait_for(store, &w->id, after, w->timeout);
+  if (!w->until_signal) w->code = wait_for(store, &w->id, after, w->timeout);
+  else do w->code = jt_wait(store, w->id.text, w->id.length, after, w->timeout);
+    while (w->code == JT_INTERRUPTED && !signalled);
   w->ended = check_now();
   atomic_store(&w->done, 1);
   if (w->path != NULL) jt_store_close(store);
@@ -242,10 +250,6 @@ static void for_ever_is_long(void) {
 
 /* ---------------------------------------------------------------------- signals */
 
-static void on_signal(int number) {
-  (void)number;
-}
-
 static void wait_with_handler(void *context) {
   struct sigaction action = { .sa_handler = on_signal };
   action.sa_flags = ((waiter *)context)->after != 0 ? SA_RESTART : 0;
@@ -265,7 +269,7 @@ static double time_interrupting(jt_store *store, const job_id *id, const char *p
   double took[TRIES];
   for (int i = 0; i < TRIES; i++) {
     waiter *w = make_waiter(store, id);
-    w->once = true;
+    w->until_signal = true;
     w->after = restart;           /* has_after is false: it means SA_RESTART */
     w->path = path;
     pid_t child = check_fork(wait_with_handler, w);
