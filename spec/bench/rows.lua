@@ -63,6 +63,7 @@ local function answer(name, against, peer, limit, goal)
   }
 end
 answer("GET jobs/<id>", 'content_by_lua "hi"', "hi", 1.2, 1.15)
+answer("  the same", "the same headers, a constant", "headers")
 answer("  the same", "return 200", "static", nil, 1.3)
 answer("  the same", "shared dict and cjson", "dict", nil, 0.8)
 

@@ -4,8 +4,8 @@
 
 local problem = {}
 
----Seconds after which it is worth asking again.
-problem.RETRY_AFTER = 1
+---Seconds after which it is worth asking again; a text, as headers are.
+problem.RETRY_AFTER = "1"
 
 local TITLES = {
   [400] = "Bad Request", [401] = "Unauthorized", [403] = "Forbidden", [404] = "Not Found",
