@@ -4,6 +4,7 @@
 #include "exercise.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { LISTED = 64, BUFFER = 64 * 1024 };
 
@@ -40,6 +41,11 @@ void exercise_reading(jt_store *store) {
   for (size_t i = 0; i < count; i++) read_listed(store, &keys[i], &all);
   uint64_t upto = 0, version = 0;
   uint32_t dead = 0;
+  static jt_summary summary;
+  jt_summarize(store, &summary);
+  CHECK(summary.count <= JT_SUMMARY_TYPES);
+  for (size_t i = 0; i < summary.count; i++)
+    CHECK(jt_type_valid(summary.types[i].type, strlen(summary.types[i].type)));
   jt_changes(store, version, keys, LISTED, &count, &upto);
   CHECK(count <= LISTED);
   for (size_t i = 0; i < count; i++) read_listed(store, &keys[i], &all);

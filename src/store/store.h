@@ -393,6 +393,39 @@ typedef struct jt_stats {
    jobs count as failed; those that could not be written off cost a look at all. */
 void jt_store_stats(jt_store *store, jt_stats *stats);
 
+/* How long finished jobs took is told by classes: of these bounds each is a class's
+   longest time, in microseconds; the last class has no bound. */
+enum { JT_BOUNDS = 14 };
+extern const int64_t jt_bounds[JT_BOUNDS];   /* 0.1 seconds to 6 hours */
+
+/* The jobs of one task type. */
+typedef struct jt_type_summary {
+  char type[JT_TYPE_MAX + 1];         /* terminated */
+  uint64_t by_status[JT_STATUSES];
+  uint64_t took[JT_BOUNDS + 1];       /* finished jobs by the time from their start, or
+                                         creation if they never ran, to their end */
+  uint64_t duration;                  /* of all these together, microseconds */
+  int64_t last_success;               /* when the last one was completed; 0: none was */
+} jt_type_summary;
+
+#define JT_SUMMARY_TYPES 100u
+
+typedef struct jt_summary {
+  size_t count;
+  jt_type_summary types[JT_SUMMARY_TYPES];   /* sorted by type, its bytes */
+  jt_type_summary others;             /* the jobs of all other types; its type is "" */
+} jt_summary;
+
+/*
+** Counts the jobs by type, as jt_list with any filter would name them: orphaned jobs
+** are failed, those past their retention are none. Each type's counts are whole or it
+** is among the others, which are empty unless there are more types than
+** JT_SUMMARY_TYPES. Ids lie in no order, so the types with many jobs are met, and get
+** a place, first. Looks at every job once, without the lock; each is counted as it is
+** at some instant of the call. JT_BUSY as for jt_list: *summary is then of no use.
+*/
+jt_code jt_summarize(jt_store *store, jt_summary *summary);
+
 /* The store's version: larger after every change of any job. */
 uint64_t jt_store_version(const jt_store *store);
 
