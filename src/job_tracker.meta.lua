@@ -72,6 +72,17 @@
 ---@field damaged integer jobs dropped because their bytes were damaged
 ---@field version integer larger after every change of any job
 
+---The jobs of one task type.
+---@class job_tracker.TypeSummary
+---@field task_type string "(other)", which no type is called: the jobs of all types beyond the first 100
+---@field pending integer
+---@field running integer
+---@field completed integer
+---@field failed integer
+---@field duration number seconds that the finished jobs took, together
+---@field within integer[] for each bound: how many of them took at most so long
+---@field last_success? number when the last one was completed, seconds since 1970; nil: none was
+
 ---A job at one instant, read-only. `==` compares task_id and version.
 ---@class job_tracker.JobStatus
 ---@field PENDING "pending" only in the exported table, like the next three
@@ -195,6 +206,12 @@ function JobTracker.get_json(task_id) end
 
 ---@return job_tracker.Stats
 function JobTracker.stats() end
+
+---The jobs there are, counted by task type. Looks at every job once.
+---@return job_tracker.TypeSummary[]? types sorted by type
+---@return number[] | string bounds of durations, seconds; or message
+---@return job_tracker.Code? code "busy"
+function JobTracker.summary() end
 
 ---Opens the store file, or makes it. In Lua 5.4 the tracker can be kept in a
 ---variable that closes it: `local tracker <close> = JobTracker.open(path)`.

@@ -1,5 +1,5 @@
 /*
-** reading.c - the calls that read one job, or the counts of all; see calls.h.
+** reading.c - the calls that read one job, or count all; see calls.h.
 */
 #include "call.h"
 #include "calls.h"
@@ -58,6 +58,67 @@ static int stats(lua_State *L) {
   return 1;
 }
 
+static void set_seconds(lua_State *L, const char *name, uint64_t microseconds) {
+  lua_pushnumber(L, (lua_Number)microseconds / 1e6);
+  lua_setfield(L, -2, name);
+}
+
+/* How many jobs took at most each of the bounds. */
+static void push_within(lua_State *L, const jt_type_summary *of) {
+  uint64_t jobs = 0;
+  lua_createtable(L, JT_BOUNDS, 0);
+  for (int i = 0; i < JT_BOUNDS; i++) {
+    jobs += of->took[i];
+    jt_push_unsigned(L, jobs);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+static void push_type(lua_State *L, const jt_type_summary *of, const char *name) {
+  lua_createtable(L, 0, 8);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "task_type");
+  for (jt_status status = 0; status < JT_STATUSES; status++)
+    set_count(L, jt_status_name(status), of->by_status[status]);
+  push_within(L, of);
+  lua_setfield(L, -2, "within");
+  set_seconds(L, "duration", of->duration);
+  if (of->last_success != 0)
+    set_seconds(L, "last_success", (uint64_t)of->last_success);
+}
+
+static void push_bounds(lua_State *L) {
+  lua_createtable(L, JT_BOUNDS, 0);
+  for (int i = 0; i < JT_BOUNDS; i++) {
+    lua_pushnumber(L, (lua_Number)jt_bounds[i] / 1e6);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+static bool is_empty(const jt_type_summary *of) {
+  uint64_t jobs = 0;
+  for (int i = 0; i < JT_STATUSES; i++) jobs += of->by_status[i];
+  return jobs == 0;
+}
+
+static int summary(lua_State *L) {
+  jt_handle *handle = jt_call_begin(L, "summary");
+  jt_summary *now = jt_new_block(L, sizeof *now);
+  jt_code code = jt_summarize(jt_call_store(L, handle, "summary"), now);
+  if (code != JT_OK) return jt_store_refused(L, code);
+  lua_createtable(L, (int)now->count, 0);
+  for (size_t i = 0; i < now->count; i++) {
+    push_type(L, &now->types[i], now->types[i].type);
+    lua_rawseti(L, -2, (jt_index)i + 1);
+  }
+  if (!is_empty(&now->others)) {
+    push_type(L, &now->others, "(other)");
+    lua_rawseti(L, -2, (jt_index)now->count + 1);
+  }
+  push_bounds(L);
+  return 2;
+}
+
 static int version(lua_State *L) {
   uint64_t now;
   uint32_t dead;
@@ -72,6 +133,7 @@ const luaL_Reg jt_reading_calls[] = {
   { "get_job", get_job },
   { "get_json", get_json },
   { "stats", stats },
+  { "summary", summary },
   { "version", version },
   { NULL, NULL }
 };

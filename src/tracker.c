@@ -105,7 +105,7 @@ static const luaL_Reg *const calls[] = {
 };
 
 #define LISTS (sizeof calls / sizeof calls[0])
-#define FUNCTIONS 16   /* about how many there are */
+#define FUNCTIONS 17   /* about how many there are */
 
 static void set_functions(lua_State *L, int tracker, int handle,
                           const luaL_Reg *list) {

@@ -341,6 +341,14 @@ static const call_case cases[] = {
   { "get_json of an unknown job", "", "return tracker.get_json('none_00000000')",
     "return ... == nil" },
   { "stats", "new()", "return tracker.stats()", "return (...).jobs_used > 0" },
+  { "summary", "tracker.clear_jobs() for i = 1, 9 do new(i > 5 and full) end "
+    "tracker.create_job('a')", "return tracker.summary()",
+    "local types, bounds = ... return #types == 2 and types[1].task_type == 'a' and "
+    "types[2].failed == 4 and types[2].within[#bounds] == 4" },
+  { "summary of many types",
+    "tracker.clear_jobs() for i = 1, 120 do tracker.create_job('type' .. i) end",
+    "return tracker.summary()",
+    "return #... == 101 and (...)[101].pending == 20" },
   { "open of a new file", "os.remove(other)",
     "return tracker.open(other, { size = '256K' })",
     "return (...).create_job('x') and ((...).close() or true)" },
