@@ -101,6 +101,7 @@ build = {
       ["resty.job_tracker.create"] = "src/resty/job_tracker/create.lua",
       ["resty.job_tracker.jobs"] = "src/resty/job_tracker/jobs.lua",
       ["resty.job_tracker.list"] = "src/resty/job_tracker/list.lua",
+      ["resty.job_tracker.metrics"] = "src/resty/job_tracker/metrics.lua",
       ["resty.job_tracker.page"] = "src/resty/job_tracker/page.lua",
       -- No module: luarocks puts it into the folder that the name leads to, as page.html.
       ["resty.job_tracker.page_html"] = "src/resty/job_tracker/page.html",

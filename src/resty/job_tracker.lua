@@ -5,12 +5,13 @@
 --   settings   what setup takes            source    the tracker behind it all
 --   jobs       one job, long polls         streams   Server-Sent Events
 --   list       the list of jobs            create    POST: creating and cancelling
---   page       the page for people
+--   page       the page for people         metrics   counts for Prometheus
 --   watch      who waits, and the poller   request, problem   what comes, what is refused
 
 local create = require "resty.job_tracker.create"
 local jobs = require "resty.job_tracker.jobs"
 local list = require "resty.job_tracker.list"
+local metrics = require "resty.job_tracker.metrics"
 local problem = require "resty.job_tracker.problem"
 local request = require "resty.job_tracker.request"
 local settings_of = require "resty.job_tracker.settings"
@@ -53,6 +54,7 @@ local function lay_out()
     jobs = { GET = may(settings.list, "list", list.get),
              POST = may(settings.on_create, "create", create.job) },
     events = { GET = may(settings.events, "events", streams.all) },
+    metrics = { GET = may(settings.metrics, "metrics", metrics.get) },
   }
   of_a_job = {
     [""] = { GET = may(true, "read", jobs.get) },

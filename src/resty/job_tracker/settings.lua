@@ -16,6 +16,7 @@ local settings = {}
 ---@field list? boolean GET jobs
 ---@field events? boolean GET events, the stream of all jobs
 ---@field page? boolean the page for browsers
+---@field metrics? boolean GET metrics, for Prometheus
 ---@field cancel? boolean POST jobs/<id>/cancel
 ---@field on_create? fun(request: resty.job_tracker.Request): string?, string?, any POST jobs
 ---@field authorize? fun(action: string, task_id: string?): boolean?, integer? guards all of them
@@ -58,6 +59,7 @@ local OPTIONS = {
   list = { is_a "boolean", "a boolean", false },
   events = { is_a "boolean", "a boolean", false },
   page = { is_a "boolean", "a boolean", false },
+  metrics = { is_a "boolean", "a boolean", false },
   cancel = { is_a "boolean", "a boolean", false },
   on_create = { is_a "function", "a function" },
   authorize = { is_a "function", "a function" },
