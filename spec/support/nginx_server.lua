@@ -53,8 +53,9 @@ local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
 local function lay_out(folder)
   local root, build = nginx_server.root, nginx_server.build
   local made = os.execute(("cd %s && mkdir -p examples/openresty build/openresty"
-    .. " && ln -s %s examples/openresty/lua && ln -s %s build/luajit"):format(
-    quoted(folder), quoted(root .. "/examples/openresty/lua"), quoted(build .. "/luajit")))
+    .. " && ln -s %s examples/openresty/lua && ln -s %s build/luajit && ln -s %s src"):format(
+    quoted(folder), quoted(root .. "/examples/openresty/lua"), quoted(build .. "/luajit"),
+    quoted(root .. "/src")))
   assert(made == true or made == 0, "the server's folder could not be made")
 end
 
