@@ -77,6 +77,10 @@ alone(killed, "ms", nil, "  of it, CPU time", "recovery/experienced/cpu/1000000/
 alone(killed, "ms", 50, "by a newly forked process", "recovery/newcomer/1000000/ours")
 alone(killed, "ms", nil, "  of it, CPU time", "recovery/newcomer/cpu/1000000/ours")
 
+local look = "A look at every job, 1,000,000 jobs of one type, CPU time"
+alone(look, "ms", nil, "summary: all, by type", "look/summary/1000000/ours")
+alone(look, "ms", nil, "list: the newest 50", "look/list/1000000/ours")
+
 local memory = "Resident memory of a job with short texts, 1,000,000 jobs"
 alone(memory, "bytes", 400, "created", "memory/created/1000000/ours")
 alone(memory, "bytes", 400, "after ten updates of each, in no order",
