@@ -88,7 +88,7 @@ parts_count() { # PART STATUS
 
 # Waits until a part ends.
 parts_await() {
-  local part= status=0
+  local part='' status=0
   # bash would say "Killed", out of place
   wait -n -p part "${!parts_name[@]}" 2>/dev/null || status=$?
   kill -KILL -- "-$part" 2>/dev/null # what it left behind
