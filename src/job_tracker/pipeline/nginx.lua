@@ -9,15 +9,23 @@ local WAITING = { rewrite = true, access = true, content = true, timer = true,
 
 ---What a run needs to do several things at a time.
 ---@class job_tracker.Threads
----@field sleep fun(seconds: number)
+---@field sleep fun(seconds: number) at least so long
 ---@field spawn fun(body: fun()): any a thread, which begins at once
 ---@field wait fun(thread: any) until it has ended
+
+-- nginx counts whole milliseconds, from the time when it last looked at the clock: that was
+-- before the step's own work.
+local function sleep(ngx, seconds)
+  ngx.update_time()
+  ngx.sleep(seconds + 0.001)
+end
 
 ---@return job_tracker.Threads?
 function nginx.threads()
   local ngx = rawget(_G, "ngx")
   if not ngx or not ngx.get_phase or not WAITING[ngx.get_phase()] then return nil end
-  return { sleep = ngx.sleep, spawn = ngx.thread.spawn, wait = ngx.thread.wait }
+  return { sleep = function(seconds) sleep(ngx, seconds) end, spawn = ngx.thread.spawn,
+    wait = ngx.thread.wait }
 end
 
 ---What a queue needs of a worker process.
