@@ -1,10 +1,14 @@
 -- Pipelines in a worker of nginx: all that pipeline_spec.lua says of them holds there too,
--- in a timer, where a pause lets the worker do other things.
+-- in a timer; and a worker's queue with nginx's own timers.
 
 local cjson = require "cjson"
 local nginx_server = require "nginx_server"
+local owners = require "owners"
+local process = require "process"
 local status_server = require "status_server"
 local store_file = require "store_file"
+local wait_until = require "wait_until"
+local JobTracker = require("job_tracker").JobTracker
 
 local SPEC = "spec/job_tracker/pipeline_spec.lua"
 
@@ -80,5 +84,138 @@ describe("in a worker of nginx:", function()
     local excluded = 0
     for _ in pairs(EXCLUDED) do excluded = excluded + 1 end
     assert.equal(#names_in(SPEC), count + excluded)
+  end)
+end)
+
+describe("pipeline:start in nginx", function()
+  local path, jobs, server
+
+  -- Each POST starts a job that pauses for so many seconds, unless the body has other Lua text.
+  local function start(options)
+    options.store, options.workers = path, 1
+    options.init = [[
+      local pipeline = require "job_tracker.pipeline"
+      pipeline.configure { runners = 2, queue = 3 }
+      local started
+      local function start(request)
+        started = started or pipeline.new { task_type = "paused", tracker =
+          require("resty.job_tracker").tracker(), steps = { { name = "pausing",
+            run = function(context, step)
+              step:pause(context.input.seconds)
+              return context.input.seconds
+            end } } }
+        return started:start(request.json)
+      end
+    ]]
+    options.setup = "list = true, cancel = true, on_create = start"
+    server = status_server.start(options)
+  end
+
+  local function post(seconds)
+    return server:request("/jobs", "--header", "Content-Type: application/json", "--data",
+      ('{"seconds":%g}'):format(seconds))
+  end
+
+  local function create(seconds)
+    local response = post(seconds)
+    assert.equal(202, response.status)
+    return cjson.decode(response.body).task_id
+  end
+
+  local function await(id, status)
+    wait_until(function() return jobs.get_job(id).status == status end, id .. " to be " .. status)
+    return jobs.get_job(id)
+  end
+
+  local function cancel(id)
+    assert.equal(202, server:request("/jobs/" .. id .. "/cancel", "--request", "POST").status)
+  end
+
+  before_each(function()
+    path = store_file.path()
+    jobs = assert(JobTracker.open(path, { size = "1M" }))
+  end)
+
+  after_each(function()
+    status_server.stop_all()
+    jobs.close()
+  end)
+
+  it("runs the job while its worker answers others, and ends it when it is cancelled", function()
+    start {}
+    local workers = server:workers()
+    local id = create(600)
+    await(id, "running")
+    local response = server:request("/jobs/" .. id)
+    assert.equal(200, response.status)
+    assert.equal("pausing", cjson.decode(response.body).current_step)
+    cancel(id)
+    assert.equal("cancelled: on request", await(id, "failed").error)
+    status_server.expect_unharmed(server, workers)
+  end)
+
+  it("runs two at a time, and refuses what cannot wait, without a job", function()
+    start {}
+    local ids = {}
+    for index = 1, 5 do ids[index] = create(600) end
+    await(ids[1], "running")
+    await(ids[2], "running")
+    assert.equal(429, post(600).status)
+    assert.equal(5, jobs.stats().jobs_used)
+    assert.equal(3, jobs.stats().pending)
+    cancel(ids[1])
+    await(ids[3], "running")
+    assert.equal(3, jobs.stats().pending + jobs.stats().failed)
+    create(600)
+  end)
+
+  it("runs all that was started, in turn", function()
+    start {}
+    local ids = {}
+    for index = 1, 5 do ids[index] = create(0.02) end
+    for _, id in ipairs(ids) do assert.equal(0.02, await(id, "completed").result) end
+    for index = 2, 5 do
+      assert.is_true(jobs.get_job(ids[index]).started_at > jobs.get_job(ids[index - 1]).started_at)
+    end
+  end)
+
+  it("ends a job that is cancelled while it waits, without running it", function()
+    start {}
+    for _ = 1, 2 do await(create(600), "running") end
+    local id = create(600)
+    assert.equal("pending", jobs.get_job(id).status)
+    cancel(id)
+    local job = await(id, "failed")
+    assert.equal("cancelled: on request", job.error)
+    assert.is_nil(job.started_at)
+    assert.equal("skipped", job.meta.steps[1].status)
+  end)
+
+  it("at a reload lets run what runs, and fails what waits", function()
+    start {}
+    local running = {}
+    for index = 1, 2 do
+      running[index] = create(2)
+      await(running[index], "running")
+    end
+    local id = create(600)
+    server:reload()
+    assert.equal("the server is shutting down, and the job had not begun", await(id, "failed").error)
+    for _, one in ipairs(running) do assert.equal(2, await(one, "completed").result) end
+    assert.equal(0.01, await(create(0.01), "completed").result)
+  end)
+
+  it("owns what runs and what waits: with the worker they are seen failed", function()
+    start {}
+    for _ = 1, 2 do await(create(600), "running") end
+    create(600)
+    local worker = server:workers()[1]
+    assert(process.kill(worker, "KILL"))
+    wait_until(function() return jobs.stats().failed == 3 end, "the jobs to be seen failed")
+    for _, job in ipairs(jobs.list_jobs()) do
+      assert.equal(owners.death_of(worker, job.started_at and "pausing" or "Initializing"), job.error)
+    end
+    wait_until(function() return #server:workers() == 1 end, "another worker")
+    assert.equal(0.01, await(create(0.01), "completed").result)
   end)
 end)
