@@ -117,14 +117,24 @@ describe("JobStatus", function()
 end)
 
 describe("the module", function()
-  it("returns JobTracker, JobStatus, null and _VERSION and nothing else", function()
+  it("returns JobTracker, JobStatus, null, now and _VERSION and nothing else", function()
     local names = {}
     for name in pairs(job_tracker) do names[#names + 1] = name end
     table.sort(names)
-    assert.same({ "JobStatus", "JobTracker", "_VERSION", "null" }, names)
+    assert.same({ "JobStatus", "JobTracker", "_VERSION", "now", "null" }, names)
     assert.equal("table", type(job_tracker.JobTracker))
     assert.equal("table", type(job_tracker.JobStatus))
     assert.matches("^%d+%.%d+%.%d+$", job_tracker._VERSION)
+  end)
+
+  it("tells the time as jobs do, and as seconds", function()
+    local before = JobTracker.get_job(JobTracker.create_job("textbook")).created_at
+    local time, seconds = job_tracker.now()
+    local after = JobTracker.get_job(JobTracker.create_job("textbook")).created_at
+    assert.is_true(before <= time and time <= after, table.concat({ before, time, after }, " "))
+    assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%d%d%d%dZ$", time)
+    assert.equal(os.date("!%Y-%m-%dT%H:%M:%S", math.floor(seconds)), time:sub(1, 19))
+    assert.is_true(math.abs(seconds % 1 - tonumber("0" .. time:match("%.%d+"))) < 1e-6)
   end)
 
   it("has the same null as cjson", function()

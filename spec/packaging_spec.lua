@@ -195,13 +195,13 @@ describe("require", function()
     assert.are.equal("", succeed(lua .. " -e '" .. script .. "'"))
   end)
 
-  it("gives JobTracker, JobStatus, null and _VERSION", function()
+  it("gives JobTracker, JobStatus, null, now and _VERSION", function()
     local names = {}
     for name in pairs(require "job_tracker") do
       names[#names + 1] = name
     end
     table.sort(names)
-    assert.are.same({ "JobStatus", "JobTracker", "_VERSION", "null" }, names)
+    assert.are.same({ "JobStatus", "JobTracker", "_VERSION", "now", "null" }, names)
   end)
 end)
 
@@ -238,6 +238,7 @@ describe("every public name is documented", function()
   for _, path in ipairs({ "README.md", "src/job_tracker.meta.lua" }) do
     it("in " .. path, function()
       local text = read(path)
+      assert.are.same({}, undocumented(job_tracker, text))
       assert.are.same({}, undocumented(job_tracker.JobTracker, text))
       assert.are.same({}, undocumented(job_tracker.JobStatus, text))
       assert.are.same({}, undocumented(fields(), text))

@@ -240,4 +240,9 @@ function JobTracker.close() end
 ---@field _VERSION string
 local job_tracker = { JobTracker = JobTracker, JobStatus = JobStatus }
 
+---The time now, by the clock that all times of jobs are taken from.
+---@return string time like "2026-11-23T17:42:36.123456Z"
+---@return number seconds the same since 1970-01-01T00:00:00Z
+function job_tracker.now() end
+
 return job_tracker

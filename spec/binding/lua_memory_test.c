@@ -398,8 +398,8 @@ static const call_case cases[] = {
     "local ok, message, code = ... return code == 'not_found'" },
   { "clear_jobs", "tracker.clear_jobs() new() new(full)",
     "return tracker.clear_jobs()", "return ... == 2" },
-  { "require", "", "return open_module()",
-    "return (...).JobTracker.stats().jobs_used >= 0" },
+  { "require, and now", "", "local module = open_module() return module, module.now()",
+    "local it, now = ... return it.JobTracker.stats().jobs_used >= 0 and #now == 27" },
 };
 
 /* ------------------------------------------------------------------ attempts */

@@ -177,12 +177,17 @@ describe("meta.steps", function()
     assert.equal(2, during[2].total)
     assert.is_nil(during[2].finished_at)
     assert.equal("pending", during[3].status)
+    local before = job.created_at
     for _, step in ipairs(job.meta.steps) do
       assert.equal("completed", step.status)
       assert.equal(step.total, step.done)
-      assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", step.started_at)
-      assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", step.finished_at)
+      for _, time in ipairs { step.started_at, step.finished_at } do
+        assert.equal(#before, #time)
+        assert.is_true(before <= time, before .. " " .. time) -- the job's own clock
+        before = time
+      end
     end
+    assert.is_true(before <= job.finished_at)
     assert.equal(2, job.meta.steps[2].attempts)
   end)
 
@@ -432,6 +437,23 @@ describe("a pause", function()
     assert.is_true(process.now() - began < 10)
   end)
 
+  it("is not made shorter, nor much longer, by others' changes of the job", function()
+    local tracker = setmetatable({ wait_job = function(id, options)
+      assert(JobTracker.update_job(id, { current_step = "changed" }))
+      return JobTracker.wait_job(id, options)
+    end }, { __index = JobTracker })
+    local began = process.now()
+    run { tracker = tracker, steps = { { name = "a", run = function(_, step)
+      for _ = 1, 12 do
+        local paused_at = process.now()
+        step:pause(0.1)
+        local lasted = process.now() - paused_at
+        assert(lasted >= 0.1, lasted)
+      end
+    end } } }
+    assert.is_true(process.now() - began < 5)
+  end)
+
   it("refuses what is no time, at the caller's line", function()
     local message
     run { steps = { { name = "a", run = function(_, step)
@@ -559,38 +581,5 @@ describe("an error among items", function()
         end } },
       on_error = function(_, context) kept = context.sections end }
     assert.same({ "A", "B" }, kept)
-  end)
-end)
-
-describe("a declaration", function()
-  local function refused(options, expected)
-    local line = misuse_line(1, "l").currentline + 1
-    local ok, message = pcall(function() local made = pipeline.new(options); return made end)
-    assert.is_false(ok)
-    assert.matches("pipeline_spec.lua:" .. line .. ": pipeline.new: " .. expected, message)
-  end
-
-  local function with(fields)
-    local step = { name = "a", run = nothing }
-    for name, value in pairs(fields) do step[name] = value end
-    return { task_type = "x", steps = { step } }
-  end
-
-  it("is refused with the value and the rule", function()
-    refused(nil, "its argument must be a table, got nil")
-    refused({ steps = { { name = "a", run = nothing } } }, "task_type must be a string, got nil")
-    refused({ task_type = "x", steps = {} }, "steps must be an array of 1 to 64 steps, got table")
-    refused(with { name = "input" }, "steps%[1%]%.name must be .*, got \"input\"")
-    refused(with { run = 7 }, "steps%[1%]%.run must be a function, got 7")
-    refused(with { weight = 0 }, "steps%[1%]%.weight must be a number above 0, got 0")
-    refused(with { retries = 1.5 }, "steps%[1%]%.retries must be an integer from 0 to 100, got 1.5")
-    refused(with { parallel = 65, each = nothing },
-      "steps%[1%]%.parallel must be an integer from 1 to 64, got 65")
-    refused(with { parallel = 2 },
-      "steps%[1%]%.parallel must be left out where there is no each, got 2")
-    refused(with { wieght = 2 }, "there is no option steps%[1%]%.wieght")
-    local twice = with {}
-    twice.steps[2] = twice.steps[1]
-    refused(twice, "steps%[2%]%.name must be a name that no other step has, got \"a\"")
   end)
 end)

@@ -6,10 +6,6 @@
 
 #include "record.h"
 
-/* Microseconds since the epoch, by the system's clock; from 1 to JT_TIME_SAFE,
-   whatever the clock says. */
-int64_t jt_now(void);
-
 /* Whether a job is past its retention: from then on it counts as gone, though
    its room is taken only when it is needed. */
 bool jt_expired(const jt_store *store, const jt_record_words *words);

@@ -100,6 +100,10 @@ typedef struct jt_text {
   size_t length;
 } jt_text;
 
+/* What all times of jobs are taken from: microseconds since the epoch, by the
+   system's clock; from 1 to JT_TIME_SAFE, whatever the clock says. */
+int64_t jt_now(void);
+
 /* The texts of a job. The last four are its blobs: stored apart from the
    record, so that a progress update beside a large result does not move it.
    result and meta are JSON texts, which the store keeps without looking; cancel

@@ -5,6 +5,7 @@
 -- back. Each report says "running" again: a job that somebody else has ended
 -- refuses that, where it would take the other fields.
 
+local now = require("job_tracker").now
 local guard = require "job_tracker.pipeline.guard"
 local nginx = require "job_tracker.pipeline.nginx"
 local Stage = require "job_tracker.pipeline.stage"
@@ -35,7 +36,7 @@ Run.__index = Run
 local LAST_TRIES = 5
 local SLICE = 0.25 -- seconds, in nginx, between looks for a wish to cancel
 
-local function now() return os.date("!%Y-%m-%dT%H:%M:%SZ") end
+local function seconds_now() return (select(2, now())) end
 
 local function stop(message, code) error(guard.stop(message, code), 0) end
 
@@ -102,13 +103,12 @@ end
 ---Lets time pass; a change of the job, such as a wish to cancel, is noticed at once.
 function Run:pause(seconds)
   if self.threads and seconds > 0 then return self:sleep(seconds) end
-  local ends = os.time() + seconds
   while seconds > 0 do
-    local job = self:heed()
+    local job, began = self:heed(), seconds_now()
     local changed = self.tracker.wait_job(self.id,
       { timeout = seconds, after = job and job.version or 2 ^ 53 })
     if not changed then break end
-    seconds = math.min(seconds, ends - os.time())
+    seconds = seconds - math.max(0, seconds_now() - began) -- the clock may be set back
   end
   self:heed()
 end
@@ -117,12 +117,12 @@ end
 
 function Run:take(step, state)
   local stage = Stage.new(self, step, state)
-  state.status, state.started_at = "running", now()
+  state.status, state.started_at = "running", (now())
   self.meta_changed = true
   self.last = stage:go()
   self.context[step.name] = self.last
   local all_failed = state.failed > 0 and state.failed == state.total
-  state.status, state.finished_at = all_failed and "failed" or "completed", now()
+  state.status, state.finished_at = all_failed and "failed" or "completed", (now())
   self.before = self.before + step.weight
 end
 
@@ -169,7 +169,7 @@ end
 
 function Run:close_steps()
   for _, state in ipairs(self.meta.steps) do
-    if state.status == "running" then state.status, state.finished_at = "failed", now() end
+    if state.status == "running" then state.status, state.finished_at = "failed", (now()) end
     if state.status == "pending" then state.status = "skipped" end
   end
 end

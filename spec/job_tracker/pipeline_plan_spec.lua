@@ -1,0 +1,38 @@
+-- How a pipeline is declared: what is refused, and in which words.
+
+local pipeline = require "job_tracker.pipeline"
+
+local function nothing() end
+
+describe("a declaration", function()
+  local function refused(options, expected)
+    local line = debug.getinfo(1, "l").currentline + 1
+    local ok, message = pcall(function() local made = pipeline.new(options); return made end)
+    assert.is_false(ok)
+    assert.matches("pipeline_plan_spec.lua:" .. line .. ": pipeline.new: " .. expected, message)
+  end
+
+  local function with(fields)
+    local step = { name = "a", run = nothing }
+    for name, value in pairs(fields) do step[name] = value end
+    return { task_type = "x", steps = { step } }
+  end
+
+  it("is refused with the value and the rule", function()
+    refused(nil, "its argument must be a table, got nil")
+    refused({ steps = { { name = "a", run = nothing } } }, "task_type must be a string, got nil")
+    refused({ task_type = "x", steps = {} }, "steps must be an array of 1 to 64 steps, got table")
+    refused(with { name = "input" }, "steps%[1%]%.name must be .*, got \"input\"")
+    refused(with { run = 7 }, "steps%[1%]%.run must be a function, got 7")
+    refused(with { weight = 0 }, "steps%[1%]%.weight must be a number above 0, got 0")
+    refused(with { retries = 1.5 }, "steps%[1%]%.retries must be an integer from 0 to 100, got 1.5")
+    refused(with { parallel = 65, each = nothing },
+      "steps%[1%]%.parallel must be an integer from 1 to 64, got 65")
+    refused(with { parallel = 2 },
+      "steps%[1%]%.parallel must be left out where there is no each, got 2")
+    refused(with { wieght = 2 }, "there is no option steps%[1%]%.wieght")
+    local twice = with {}
+    twice.steps[2] = twice.steps[1]
+    refused(twice, "steps%[2%]%.name must be a name that no other step has, got \"a\"")
+  end)
+end)
