@@ -1,5 +1,5 @@
--- Pipelines in a worker of nginx: all that pipeline_spec.lua says of them holds there too,
--- in a timer; and a worker's queue with nginx's own timers.
+-- Pipelines in a worker of nginx: all that the specs beside this one say of runs holds there
+-- too, in a timer; and a worker's queue with nginx's own timers.
 
 local cjson = require "cjson"
 local nginx_server = require "nginx_server"
@@ -10,7 +10,7 @@ local store_file = require "store_file"
 local wait_until = require "wait_until"
 local JobTracker = require("job_tracker").JobTracker
 
-local SPEC = "spec/job_tracker/pipeline_spec.lua"
+local FILES = { "spec/job_tracker/pipeline_spec.lua", "spec/job_tracker/pipeline_parallel_spec.lua" }
 
 -- What cannot be tried there, and why.
 local EXCLUDED = {
@@ -25,23 +25,23 @@ local INIT = ([[
   package.cpath = "%s/luajit/support/?.so;" .. package.cpath
 ]]):format(nginx_server.root, nginx_server.build)
 
--- The names of the tests in the file, as busted lists them.
-local function names_in(file)
+-- The names of the tests in the files, as busted lists them.
+local function names_of_all()
   local pipe = assert(io.popen(('%s "$(command -v busted)" --list %s'):format(
-    os.getenv("LUA"), file)))
+    os.getenv("LUA"), table.concat(FILES, " "))))
   local names = {}
   for line in pipe:lines() do
-    names[#names + 1] = assert(line:match("^" .. file:gsub("%p", "%%%0") .. ":%d+: (.*)$"), line)
+    names[#names + 1] = assert(line:match("^spec/[^:]*_spec%.lua:%d+: (.*)$"), line)
   end
   pipe:close()
   return names
 end
 
--- Runs the file in a worker, and returns what became of each test.
+-- Runs the files in a worker, and returns what became of each test.
 local function run_in_nginx()
   local server = status_server.start { workers = 1, init = INIT, main = "user root;",
-    server = "location = /run { content_by_lua_block { require('busted_in_nginx').answer("
-      .. ("%q, require('cjson').decode(%q))"):format(SPEC, cjson.encode(EXCLUDED)) .. " } }" }
+    server = ("location = /run { content_by_lua_block { require('busted_in_nginx').answer(%q) } }")
+      :format(cjson.encode { files = FILES, excluded = EXCLUDED }) }
   local answer = server:request("/run", "--max-time", "70").body
   server:stop()
   local read, outcomes = pcall(cjson.decode, answer)
@@ -66,7 +66,7 @@ describe("in a worker of nginx:", function()
     error("not run there: " .. name)
   end
 
-  for _, name in ipairs(names_in(SPEC)) do
+  for _, name in ipairs(names_of_all()) do
     if not EXCLUDED[name] then
       count = count + 1
       it(name, function()
@@ -83,7 +83,7 @@ describe("in a worker of nginx:", function()
     assert.equal(count, #outcomes)
     local excluded = 0
     for _ in pairs(EXCLUDED) do excluded = excluded + 1 end
-    assert.equal(#names_in(SPEC), count + excluded)
+    assert.equal(#names_of_all(), count + excluded)
   end)
 end)
 

@@ -23,6 +23,9 @@ describe("a declaration", function()
     refused({ steps = { { name = "a", run = nothing } } }, "task_type must be a string, got nil")
     refused({ task_type = "x", steps = {} }, "steps must be an array of 1 to 64 steps, got table")
     refused(with { name = "input" }, "steps%[1%]%.name must be .*, got \"input\"")
+    for _, name in ipairs { "\255", "a\128", "\192\175", "\237\160\128", "\244\144\128\128", "é\226\130" } do
+      refused(with { name = name }, "steps%[1%]%.name must be 1 to 64 bytes of UTF%-8 .*, got ")
+    end
     refused(with { run = 7 }, "steps%[1%]%.run must be a function, got 7")
     refused(with { weight = 0 }, "steps%[1%]%.weight must be a number above 0, got 0")
     refused(with { retries = 1.5 }, "steps%[1%]%.retries must be an integer from 0 to 100, got 1.5")
@@ -34,5 +37,12 @@ describe("a declaration", function()
     local twice = with {}
     twice.steps[2] = twice.steps[1]
     refused(twice, "steps%[2%]%.name must be a name that no other step has, got \"a\"")
+  end)
+
+  it("may have any name that JSON can hold", function()
+    for _, name in ipairs { "é", "\226\130\172", "\237\159\191", "\240\144\128\128", "\244\143\191\191",
+      "a \"b\" \\", ("ß"):rep(32) } do
+      assert.is_table(pipeline.new(with { name = name }))
+    end
   end)
 end)

@@ -191,14 +191,60 @@ describe("meta.steps", function()
     assert.equal(2, job.meta.steps[2].attempts)
   end)
 
-  it("keeps what a step adds beside it", function()
-    local job = run { steps = { { name = "a", run = function(_, step)
+  it("keeps what a step adds beside it, from then on", function()
+    local job = run { steps = { { name = "a", run = function(context, step)
       step:meta { words = 512 }
+      assert.equal(512, seen(context).meta.words)
+      step:meta { pages = 2 }
       step:report(1)
-      assert.is_false(pcall(step.meta, step, { steps = {} }))
     end } } }
-    assert.equal(512, job.meta.words)
+    assert.same({ 512, 2 }, { job.meta.words, job.meta.pages })
     assert.equal("a", job.meta.steps[1].name)
+  end)
+
+  it("refuses to add what JSON cannot hold, at the caller's line, and goes on", function()
+    local job = run { steps = { { name = "a", run = function(_, step)
+      misuse(function() step:meta { steps = {} } end, "meta: fields must be a table without steps")
+      misuse(function() step:meta { words = print } end, "meta.words: JSON has no function")
+      misuse(function() step:meta { 1 } end, "meta: keys must be")
+      step:report(1)
+    end } } }
+    assert.equal("completed", job.status)
+    assert.is_nil(job.meta.words)
+  end)
+
+  it("does not keep a job from its end, whatever became of what was added", function()
+    local job = run { steps = { { name = "a", run = function(_, step)
+      local words = {}
+      step:meta { words = words }
+      words[1] = print
+      error "no"
+    end } } }
+    assert.same({ "failed", "a: no" }, { job.status, job.error })
+    assert.equal("failed", job.meta.steps[1].status)
+  end)
+
+  it("takes 32 KiB at most, with the longest names and the largest numbers", function()
+    local steps = {}
+    for index = 1, 64 do
+      steps[index] = { name = ("%02d"):format(index) .. ('"'):rep(62), run = nothing,
+        each = function() return { 1 } end }
+    end
+    local job = run { steps = steps }
+    assert.equal("completed", job.status)
+    local meta = job:to_json():match('"meta":(.*)}$')
+    local numbers = 64 * 4 * 15 -- done, total, failed, attempts: up to 16 digits instead of 1
+    assert.is_true(#meta + numbers < 32 * 1024, #meta)
+  end)
+
+  it("does not grow with the items", function()
+    local items = {}
+    for index = 1, 100000 do items[index] = "item" end
+    local job = run { steps = { { name = "items", each = function() return items end,
+      run = function() return 1 end } }, result = nothing }
+    assert.same({ "completed", 100000, 100000 },
+      { job.status, job.meta.steps[1].done, job.meta.steps[1].attempts })
+    assert.is_true(#job:to_json() < 1024, #job:to_json())
   end)
 end)
 
@@ -257,6 +303,21 @@ describe("an error", function()
     assert.equal("failed", code)
   end)
 
+  it("comes of a result, or meta, that there is no room for", function()
+    local tracker = assert(JobTracker.open(store_file.path(), { size = "256K" }))
+    local huge = ("x"):rep(300000)
+    for _, step in ipairs { function() return huge end, function(_, it) it:meta { huge = huge } end } do
+      local id, failure = assert(tracker.create_job("chapter")), nil
+      local result, message, code = pipeline.new { task_type = "chapter", tracker = tracker,
+        steps = { { name = "a", run = step } }, on_error = function(given) failure = given end }
+        :run(nil, { task_id = id })
+      assert.same({ nil, "full", "full" }, { result, code, failure.code })
+      local job = tracker.get_job(id)
+      assert.same({ "failed", message }, { job.status, job.error })
+    end
+    tracker.close()
+  end)
+
   it("comes of items that are none", function()
     assert.equal("sections: each must return an array, got number",
       (failing(nil, { each = function() return 7 end, run = nothing })).error)
@@ -309,117 +370,6 @@ describe("retries", function()
         return step.attempt
       end } } }
     assert.equal(3, job.result)
-  end)
-end)
-
--- Light threads where there are none: they take turns whenever one sleeps.
-local function taking_turns()
-  local waiting, threads = {}, {}
-  function threads.sleep() coroutine.yield() end
-  function threads.spawn(body)
-    local thread = coroutine.create(body)
-    table.insert(waiting, thread)
-    assert(coroutine.resume(thread))
-    return thread
-  end
-  function threads.wait(thread)
-    while coroutine.status(thread) ~= "dead" do
-      for _, other in ipairs(waiting) do
-        if coroutine.status(other) ~= "dead" then assert(coroutine.resume(other)) end
-      end
-    end
-  end
-  return threads
-end
-
-describe("a step with 'parallel'", function()
-  local function run_parallel(step, more)
-    step.name, step.each = "sections", step.each or function() return { "a", "b", "c", "d", "e" } end
-    local options = more or {}
-    options.task_type, options.steps = "chapter", { step }
-    local id = JobTracker.create_job("chapter")
-    local result, message = Run.new(plan.read(options), id, nil,
-      nginx.threads() or taking_turns()):go()
-    return JobTracker.get_job(id), result, message
-  end
-
-  it("has so many items under way at a time, and their values in order", function()
-    local under_way, most = 0, 0
-    local job, result = run_parallel { parallel = 2, run = function(_, step)
-      under_way = under_way + 1
-      most = math.max(most, under_way)
-      for _ = 1, step.index == 1 and 5 or 1 do step:pause(0.01) end
-      under_way = under_way - 1
-      return step.item .. step.index
-    end }
-    assert.equal(2, most)
-    assert.same({ "a1", "b2", "c3", "d4", "e5" }, result)
-    assert.equal(5, job.meta.steps[1].done)
-    assert.equal("completed", job.status)
-  end)
-
-  it("says how many are done, and what it works on; progress never goes back", function()
-    local shown = {}
-    run_parallel({ parallel = 3, each = function() return { "Fences", "Order", "Cells", {} } end,
-      run = function(_, step)
-        step:report(0.5, step.index == 2 and "half" or nil)
-        step:pause(0.01)
-      end }, { on_report = function(progress, said)
-        shown[#shown + 1] = ("%.3f %s"):format(progress, said)
-      end })
-    assert.same({
-      "0.000 sections 0/4 done, working on Fences",
-      "0.125 sections 0/4 done, working on Fences",
-      "0.125 sections 0/4 done, working on Order and 1 more",
-      "0.250 sections 0/4 done, working on Order (half) and 1 more",
-      "0.250 sections 0/4 done, working on Cells and 2 more",
-      "0.375 sections 0/4 done, working on Cells and 2 more",
-      "0.500 sections 1/4 done, working on number 4 and 2 more",
-      "0.625 sections 1/4 done, working on number 4 and 2 more",
-    }, shown)
-  end)
-
-  it("begins no other item when one failed; those under way stop at their next pause", function()
-    local begun, ended, failure, kept = {}, {}, nil, nil
-    local job, _, message = run_parallel({ parallel = 3, run = function(_, step)
-      begun[#begun + 1] = step.item
-      if step.index == 1 then return "done" end
-      local went_on = pcall(step.pause, step, 0.01)
-      if step.index == 2 then error "rate limited" end
-      ended[#ended + 1] = went_on or step.item -- could tidy up, and sees no other reason
-      step:report(1)
-      return "not reached"
-    end }, { on_error = function(given, context) failure, kept = given, context.sections end })
-    assert.equal("sections[2] b: rate limited", message)
-    assert.equal(message, job.error)
-    assert.same({ "sections", 2, "b" }, { failure.step, failure.index, failure.item })
-    assert.same({ "a", "b", "c", "d" }, begun)
-    assert.same({ "c", "d" }, ended)
-    assert.equal("done", kept[1])
-    assert.is_nil(next(kept, 1))
-    assert.equal(1, job.meta.steps[1].done)
-    assert.equal("failed", job.meta.steps[1].status)
-  end)
-
-  it("retries one item while the others go on, and notes those that may fail", function()
-    local job, result = run_parallel { parallel = 5, retries = 1, retry_delay = 0.3, optional = true,
-      run = function(_, step)
-        if step.index == 2 and step.attempt == 1 or step.index == 4 then error "no" end
-        return step.attempt
-      end }
-    assert.same({ 1, 2, 1, false, 1 }, result)
-    assert.equal(7, job.meta.steps[1].attempts)
-    assert.equal(1, job.meta.steps[1].failed)
-    assert.equal("completed", job.status)
-  end)
-
-  it("ends as cancelled, whichever item notices", function()
-    local job = run_parallel { parallel = 2, run = function(context, step)
-      step:pause(0.01)
-      if step.index == 3 then assert(JobTracker.cancel_job(context.task_id, "enough")) end
-    end }
-    assert.equal("cancelled: enough", job.error)
-    assert.is_true(job.meta.steps[1].done < 5)
   end)
 end)
 

@@ -1,5 +1,5 @@
 -- luacheck: std +ngx_lua
--- Runs a file of specs inside a worker of nginx, in a timer, by busted as a library. To be
+-- Runs files of specs inside a worker of nginx, in a timer, by busted as a library. To be
 -- loaded there; whoever started nginx asks for the outcomes. Knows nothing of what is
 -- tested.
 
@@ -43,25 +43,24 @@ local function collect(handler)
 end
 
 -- Once in a worker: busted can be set up once in a Lua state.
-local function run(file, excluded)
+local function run(asked)
   local busted = require "busted.core"()
   require "busted"(busted)
   require "busted.luajit"()
   local handler = require "busted.outputHandlers.base"()
   handler:subscribe { language = "en" }
-  leave_out(busted, excluded)
-  require "busted.modules.test_file_loader"(busted, { "lua" })({ file }, {}, {})
+  leave_out(busted, asked.excluded)
+  require "busted.modules.test_file_loader"(busted, { "lua" })(asked.files, {}, {})
   require "busted.execute"(busted)(1, {})
   return collect(handler)
 end
 
 ---Answers the request with the outcomes, a JSON array, or with what went wrong.
----@param file string
----@param excluded table<string, any> by the tests' full names
-function busted_in_nginx.answer(file, excluded)
+---@param asked string JSON: the files, and whatever is excluded, by the tests' full names
+function busted_in_nginx.answer(asked)
   local done, answer = semaphore.new(0), nil
   assert(ngx.timer.at(0, function()
-    local ran, outcomes = xpcall(run, debug.traceback, file, excluded)
+    local ran, outcomes = xpcall(run, debug.traceback, cjson.decode(asked))
     answer = ran and cjson.encode(outcomes) or outcomes
     done:post(1)
   end))

@@ -2,10 +2,12 @@
 -- jobs nor how steps are run. Misuse raises at the line that called pipeline.new, or
 -- pipeline.configure.
 
+local text = require "job_tracker.pipeline.text"
+
 local plan = {}
 
 ---@class job_tracker.Step
----@field name string 1 to 64 bytes; the context's field for what the step returns
+---@field name string 1 to 64 bytes of UTF-8; the context's field for what the step returns
 ---@field run fun(context: job_tracker.Context, step: job_tracker.StepRun): any, string?
 ---@field weight? number its share of the whole, relative to the others'; above 0, default 1
 ---@field each? fun(context: job_tracker.Context): any[], string? the items that run is called for
@@ -58,12 +60,12 @@ end
 
 local function is_name(value)
   return type(value) == "string" and #value >= 1 and #value <= MAX_NAME
-    and not RESERVED[value] and not value:find("%c")
+    and not RESERVED[value] and not value:find("%c") and text.is_utf8(value)
 end
 
 -- Each field of a step: whether it must be there, what it may be, in words.
 local STEP = {
-  name = { is_name, "1 to 64 bytes without control characters, not input or task_id", true },
+  name = { is_name, "1 to 64 bytes of UTF-8 without control characters, not input or task_id", true },
   run = { is_a "function", "a function", true },
   weight = { is_weight, "a number above 0" },
   each = { is_a "function", "a function" },

@@ -70,9 +70,16 @@ function Run:heed()
   return job
 end
 
+---Stores more fields of meta, at once: what JSON cannot hold raises, and is not kept.
 function Run:add_meta(fields)
-  for name, value in pairs(fields) do self.meta[name] = value end
-  self.meta_changed = true
+  local meta = {}
+  for _, part in ipairs { self.meta, fields } do
+    for name, value in pairs(part) do meta[name] = value end
+  end
+  local updated, message, code = self.tracker.update_job(self.id,
+    { status = "running", meta = meta })
+  if not updated and code ~= "busy" then stop(message, code) end
+  self.meta, self.meta_changed = meta, not updated
 end
 
 ---A report may be lost while the store is busy: the next one carries its facts.
@@ -163,7 +170,7 @@ function Run:complete(result)
     return self:give_up(guard.stop(
       text.failure({ name = "result" }, text.message(updated)), "failed"))
   end
-  if not updated then return nil, message, code end
+  if not updated then return self:give_up(guard.stop(message, code)) end
   return result
 end
 
@@ -176,8 +183,13 @@ end
 
 function Run:give_up(trouble)
   self:close_steps()
+  local fields = { status = "failed", error = trouble.message }
+  -- A table in meta that its author has changed since may hold anything by now.
+  if not pcall(self.tell_end, self, fields) then
+    self.meta = { steps = self.meta.steps }
+    self:tell_end(fields)
+  end
   -- Nothing to be told where the job is gone, has ended, or cannot be written.
-  self:tell_end { status = "failed", error = trouble.message }
   if self.plan.on_error then
     local at = trouble.at or {}
     self.plan.on_error({ task_id = self.id, step = at.name, index = at.index,

@@ -70,13 +70,15 @@ function StepRun:report(fraction, remark)
   self.stage:say(self, fraction, remark)
 end
 
----Adds fields to the job's meta, beside 'steps'; they are stored with the next report.
+---Adds fields to the job's meta, beside 'steps'.
 ---@param fields table
 function StepRun:meta(fields)
   if type(fields) ~= "table" or fields.steps ~= nil then
     error("meta: fields must be a table without steps", 2)
   end
-  self.stage.run:add_meta(fields)
+  local run = self.stage.run
+  local stored, trouble = guard.call(run.add_meta, run, fields)
+  if not stored then error((trouble.message:gsub("^update_job: ", "")), 2) end
 end
 
 ---Lets time pass: without blocking the worker in nginx, and only until the job is

@@ -19,6 +19,27 @@ function text.cut(bytes, limit)
   return bytes:sub(1, last)
 end
 
+-- RFC 3629, 4.
+local CHARACTERS = { "^[%z\1-\127]+", "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]",
+  "^[\225-\236\238\239][\128-\191][\128-\191]", "^\237[\128-\159][\128-\191]",
+  "^\240[\144-\191][\128-\191][\128-\191]", "^[\241-\243][\128-\191][\128-\191][\128-\191]",
+  "^\244[\128-\143][\128-\191][\128-\191]" }
+
+local function end_of_character(bytes, at)
+  for _, pattern in ipairs(CHARACTERS) do
+    local _, last = bytes:find(pattern, at)
+    if last then return last end
+  end
+end
+
+---@param bytes string
+---@return boolean
+function text.is_utf8(bytes)
+  local last = 0
+  while last and last < #bytes do last = end_of_character(bytes, last + 1) end
+  return last ~= nil
+end
+
 ---An item's name for people; nil: it has none.
 ---@param step table
 ---@param item any
