@@ -1,5 +1,5 @@
 -- Folders and files for specs: made on demand, read and damaged byte by byte,
--- all removed again by clean(). Knows files only, not what a store holds.
+-- all removed again by clean(). Knows files, and of a store no more than where to damage it.
 
 local process = require "process"
 
@@ -68,6 +68,16 @@ function store_file.offsets(bytes, text)
     found[#found + 1] = at - 1
     from = at + 1
   end
+end
+
+---Makes what a store file says of the job unreadable: the shape of each record that has the
+---id and no result, error, meta or reason (record.h).
+---@param path string
+---@param id string
+function store_file.damage_record(path, id)
+  local offsets = store_file.offsets(store_file.read(path), id)
+  assert(#offsets > 0, "no record of " .. id)
+  for _, offset in ipairs(offsets) do store_file.patch(path, offset - 7 * 8, ("\255"):rep(8)) end
 end
 
 ---What 'stat -c format' says about the path.

@@ -186,6 +186,47 @@ describe("GET events", function()
     observer.close()
   end)
 
+  it("tells a death to a slow client that has missed the batch that told it", function()
+    local server = start { workers = 1 } -- which may not write, and so write off
+    local id, large = create(), create()
+    local owner = owners.start(jobs, id)
+    local slow, quick = open(server), open(server)
+    local function is_end(message)
+      return message.data and message.data:find('"error":"' .. owners.death_of(owner.pid), 1, true)
+    end
+    for _ = 1, 60 do -- nginx comes to wait for the slow one
+      assert(jobs.update_job(large, { meta = ("x"):rep(200000) }))
+      read_until_has(quick, large)
+    end
+    local observer = assert(JobTracker.open(path, { readonly = true }))
+    local writing = jobs
+    jobs = observer -- who looks and may write would write it off
+    owner:kill_dead()
+    assert(quick:read_until(is_end))
+    child.run(function() assert(writing.create_job("other")) end) -- the batch after
+    assert(quick:read_until(function(message)
+      return message.data and message.data:find('"task_type":"other"', 1, true)
+    end))
+    assert(slow:read_until(is_end), "the death is not told")
+    jobs = writing
+    observer.close()
+  end)
+
+  it("goes on without a job that is damaged", function()
+    local server = start()
+    local workers = server:workers()
+    local id, well = create(), create()
+    local opened = open(server)
+    opened:next()
+    assert(jobs.update_job(id, { progress = 0.5 }))
+    read_until_has(opened, id)
+    store_file.damage_record(path, id)
+    assert(jobs.update_job(well, { progress = 0.5 }))
+    local states = read_until_has(opened, well)
+    assert.is_nil(states[id])
+    status_server.expect_unharmed(server, workers)
+  end)
+
   it("tells a slow client the latest of each job", function()
     local server = start { workers = 1 }
     local ids = {}

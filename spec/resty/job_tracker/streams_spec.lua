@@ -155,6 +155,25 @@ describe("GET jobs/<id>/events", function()
     expect_end(opened, "deleted", last)
   end)
 
+  it("just ends when the job is damaged: that is no deletion", function()
+    local server = start()
+    local workers = server:workers()
+    local id, other = create(), create()
+    local opened = stream(server, id)
+    expect_job(opened, id)
+    local asked = wire.connect(server)
+    asked:send(("GET /jobs/%s?wait=30 HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"%s\"\r\n\r\n"):format(id,
+      version_of(id)))
+    expect_job(stream(server, id), id) -- the request before it waits by now
+    store_file.damage_record(path, id)
+    assert(jobs.update_job(other, { progress = 0.5 })) -- so that there is something to look at
+    assert.same({ nil, "end" }, { opened:next(2) })
+    assert.is_true(asked:read_head())
+    assert.equal(500, asked.status)
+    expect_problem(500, server:request("/jobs/" .. id .. "/events"))
+    assert.same(workers, server:workers())
+  end)
+
   it("tells a death within a quarter of a second, on a store that nginx may not write", function()
     local server = start()
     local id = create()

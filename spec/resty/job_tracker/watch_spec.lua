@@ -168,6 +168,36 @@ describe("the poller", function()
     assert.is_true(all_later - all < 600, all_later - all)
   end)
 
+  it("goes on after an error in a look, says so once, and loses no change by it", function()
+    -- Until it is mended, what a look needs raises, as it does when memory runs out.
+    local server = status_server.start { store = path, setup = "events = true", workers = 1,
+      server = [[
+        location = /break { content_by_lua_block {
+          local source, name = require "resty.job_tracker.source", ngx.var.arg_name
+          package.loaded.mend = { name = name, value = source[name] }
+          source[name] = function() error("broken " .. name, 0) end
+        } }
+        location = /mend { content_by_lua_block {
+          local whole = require "mend"
+          require("resty.job_tracker.source")[whole.name] = whole.value
+        } }]] }
+    local id = assert(jobs.create_job("textbook"))
+    local one, all = wire.ask(server, "/jobs/" .. id .. "/events"), wire.ask(server, "/events")
+    local function is_it(message) return message.data == jobs.get_json(id) end
+    assert(one:read_until(is_it))
+    for _ = 1, 2 do assert(all:next()) end
+    for _, name in ipairs { "get_json", "tracker" } do
+      assert.equal(200, server:request("/break?name=" .. name).status)
+      assert(jobs.update_job(id, { current_step = name }))
+      wait_until(function() return server:log():find("broken " .. name, 1, true) end, "the error")
+      assert.is_nil((one:read_until(is_it, 0.3))) -- six looks
+      assert.equal(200, server:request("/mend").status)
+      assert(one:read_until(is_it), "the change is lost: " .. name)
+      assert(all:read_until(is_it), "the change is lost: " .. name)
+      assert.equal(1, (select(2, server:log():gsub("broken " .. name, ""))))
+    end
+  end)
+
   it("is started by who waits where nobody has started it", function()
     -- An init_worker that was forgotten, or a timer that nginx dropped for want of room.
     local server = nginx_server.start_with(1, function(port)
