@@ -101,6 +101,7 @@ describe("pipeline:start in nginx", function()
         started = started or pipeline.new { task_type = "paused", tracker =
           require("resty.job_tracker").tracker(), steps = { { name = "pausing",
             run = function(context, step)
+              if context.input.exits then ngx.exit(ngx.OK) end
               step:pause(context.input.seconds)
               return context.input.seconds
             end } } }
@@ -111,13 +112,13 @@ describe("pipeline:start in nginx", function()
     server = status_server.start(options)
   end
 
-  local function post(seconds)
+  local function post(seconds, exits)
     return server:request("/jobs", "--header", "Content-Type: application/json", "--data",
-      ('{"seconds":%g}'):format(seconds))
+      cjson.encode { seconds = seconds, exits = exits })
   end
 
-  local function create(seconds)
-    local response = post(seconds)
+  local function create(seconds, exits)
+    local response = post(seconds, exits)
     assert.equal(202, response.status)
     return cjson.decode(response.body).task_id
   end
@@ -189,6 +190,27 @@ describe("pipeline:start in nginx", function()
     assert.equal("cancelled: on request", job.error)
     assert.is_nil(job.started_at)
     assert.equal("skipped", job.meta.steps[1].status)
+  end)
+
+  it("does so also where nginx has no timer to spare", function()
+    start { http = "lua_max_running_timers 3;" } -- the two runners, and the poller of streams
+    for _ = 1, 2 do await(create(600), "running") end
+    local id = create(600)
+    cancel(id)
+    assert.equal("cancelled: on request", await(id, "failed").error)
+  end)
+
+  it("loses no runner to a step that calls ngx.exit, and fails its job", function()
+    start {}
+    local ids = {}
+    for index = 1, 2 do ids[index] = create(0, true) end
+    local id = create(0.01)
+    for index = 1, 2 do
+      local job = await(ids[index], "failed")
+      assert.equal("nginx's handler was ended in the middle of the job (ngx.exit)", job.error)
+      assert.equal("failed", job.meta.steps[1].status)
+    end
+    assert.equal(0.01, await(id, "completed").result)
   end)
 
   it("at a reload lets run what runs, and fails what waits", function()

@@ -8,11 +8,12 @@ local Queue = require "job_tracker.pipeline.queue"
 
 -- Timers by hand: 'fire' runs those that are due, each in a coroutine.
 local function by_hand()
-  local hand = { due = {}, threads = {}, complaints = {}, exiting = false }
+  local hand = { due = {}, hearts = {}, threads = {}, complaints = {}, exiting = false }
   hand.timers = {
-    soon = function(body)
+    soon = function(body, _, beat)
       if hand.refuse then return nil end
       if not hand.drop then table.insert(hand.due, body) end
+      table.insert(hand.hearts, beat)
       return true
     end,
     every = function(_, body)
@@ -59,6 +60,7 @@ describe("the queue", function()
     end
     waiting.still_wanted = waiting.still_wanted or function() return true end
     waiting.abandon = function() table.insert(log, name .. " abandoned") end
+    waiting.lost = function() table.insert(log, name .. " lost") end
     return waiting
   end
 
@@ -138,7 +140,63 @@ describe("the queue", function()
     hand.tick(false)
     hand.fire()
     hand.go_on()
-    assert.same({ "b" }, log)
+    assert.same({ "a abandoned", "b" }, log)
+  end)
+
+  it("lets go of what is not wanted any more at a heart's beat, where no tick comes", function()
+    queue.runners = 1
+    queue:push(one "a")
+    hand.fire()
+    queue:push(one("b", { still_wanted = function() return false end }))
+    hand.hearts[1]()
+    hand.go_on()
+    assert.same({ "b abandoned", "a" }, log)
+  end)
+
+  it("keeps what comes while the end of something unwanted takes its time", function()
+    queue.runners = 1
+    queue:push(one "a")
+    hand.fire()
+    local unwanted = one("b", { still_wanted = function() return false end })
+    unwanted.abandon = function() coroutine.yield() end
+    queue:push(unwanted)
+    queue:push(one "c")
+    local ticking = coroutine.create(hand.tick)
+    assert(coroutine.resume(ticking, false))
+    queue:push(one "d")
+    hand.go_on() -- a ends, and c is begun
+    assert(coroutine.resume(ticking))
+    for _ = 1, 2 do hand.go_on() end
+    assert.same({ "a", "c", "d" }, log)
+  end)
+
+  it("puts another in the place of a runner that is silent, and loses nothing that waits", function()
+    queue.runners = 1
+    for _, name in ipairs { "a", "b" } do queue:push(one(name)) end
+    hand.fire()
+    for _ = 1, 10 do -- its heart beats
+      hand.tick(false)
+      hand.hearts[1]()
+    end
+    assert.same({}, log)
+    hand.threads = {} -- it was ended in the middle
+    for _ = 1, 4 do hand.tick(false) end
+    assert.same({ "a lost" }, log)
+    hand.fire()
+    hand.go_on()
+    assert.same({ "a lost", "b" }, log)
+    assert.equal(0, queue.running)
+  end)
+
+  it("has no runner too many where one that was silent goes on", function()
+    queue.runners = 1
+    for _, name in ipairs { "a", "b", "c" } do queue:push(one(name)) end
+    hand.fire()
+    for _ = 1, 4 do hand.tick(false) end
+    hand.fire()
+    for _ = 1, 3 do hand.go_on() end
+    assert.same({ "a lost", "a", "b", "c" }, log)
+    assert.equal(0, queue.running)
   end)
 
   it("begins nothing when the process exits, and finishes what is under way", function()

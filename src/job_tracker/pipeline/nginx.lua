@@ -30,10 +30,27 @@ end
 
 ---What a queue needs of a worker process.
 ---@class job_tracker.Timers
----@field soon fun(body: fun(is_exiting: boolean)): boolean? runs body in a moment; it may get lost
+---Runs 'body' in a moment, and every so many seconds meanwhile 'beat'; may get lost:
+---@field soon fun(body: fun(is_exiting: boolean), seconds: number, beat: fun()): boolean?
 ---@field every fun(seconds: number, body: fun(is_exiting: boolean)): boolean?
 ---@field is_exiting fun(): boolean
 ---@field complain fun(message: string)
+
+-- Calls 'beat' from time to time while 'body' runs. A beat under way is not broken off.
+local function with_heart(ngx, body, seconds, beat)
+  local going, asleep = true, false
+  local heart = ngx.thread.spawn(function()
+    while going do
+      asleep = true
+      ngx.sleep(seconds)
+      asleep = false
+      if going then beat() end
+    end
+  end)
+  body(false)
+  going = false
+  if asleep then ngx.thread.kill(heart) end
+end
 
 ---@return job_tracker.Timers?
 ---@return string? message
@@ -42,7 +59,12 @@ function nginx.timers()
   if not ngx or not ngx.timer then return nil, "there are no timers outside OpenResty" end
   if ngx.get_phase() == "init" then return nil, "there is no worker process in init_by_lua yet" end
   return {
-    soon = function(body) return ngx.timer.at(0, body) end,
+    soon = function(body, seconds, beat)
+      return ngx.timer.at(0, function(is_exiting)
+        if is_exiting then return body(true) end
+        with_heart(ngx, body, seconds, beat)
+      end)
+    end,
     every = function(seconds, body) return ngx.timer.every(seconds, body) end,
     is_exiting = function() return ngx.worker.exiting() end,
     complain = function(message) ngx.log(ngx.ERR, "job_tracker.pipeline: ", message) end,

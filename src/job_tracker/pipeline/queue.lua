@@ -4,12 +4,20 @@
 -- A runner is a timer that goes on until nothing waits. nginx may refuse a timer, and
 -- drops one silently that is due while too many others run; so the queue does not
 -- rely on them: 'tick', called every second by a timer that comes again, starts the
--- runners that are missing. When the process exits nothing new is begun.
+-- runners that are missing. That timer may be dropped, too, while the runners run: each
+-- has a heart that beats beside what it runs and does the same. And ngx.exit in what is
+-- run ends a runner in the middle, heart and all, with nobody told: one that is silent
+-- for some ticks is lost. When the process exits nothing new is begun.
 
 ---@class job_tracker.Waiting
 ---@field go fun(self): any does it, to its end
----@field still_wanted fun(self): boolean ends it, if it is not to be done any more
----@field abandon fun(self) ends it: there is nobody left to do it
+---@field still_wanted fun(self): boolean whether it is to be done; does not wait
+---@field abandon fun(self) ends it: it is not wanted, or there is nobody left to do it
+---@field lost fun(self) ends it: who did it has come to an end in the middle
+
+---@class job_tracker.Runner
+---@field silent integer ticks since its heart has beaten
+---@field one job_tracker.Waiting? what it is doing
 
 ---@class job_tracker.Queue
 ---@field size integer how many may wait
@@ -18,10 +26,13 @@
 ---@field private timers job_tracker.Timers
 ---@field private starting integer runners that have not begun yet, or never will
 ---@field private waiting job_tracker.Waiting[]
+---@field private at_work table<job_tracker.Runner, true> those that have begun
+---@field private looked_at integer? the second of the last look at what waits
 local Queue = {}
 Queue.__index = Queue
 
 local TICK = 1 -- seconds
+local SILENT = 3 -- ticks; a step that blocks the worker holds up hearts and ticks alike
 
 ---nil where there is no timer to be had.
 ---@param timers job_tracker.Timers
@@ -30,7 +41,7 @@ local TICK = 1 -- seconds
 ---@return job_tracker.Queue?
 function Queue.new(timers, size, runners)
   local self = setmetatable({ timers = timers, size = size, runners = runners, waiting = {},
-                              running = 0, starting = 0 }, Queue)
+                              at_work = {}, running = 0, starting = 0 }, Queue)
   local ticks = timers.every(TICK, function(is_exiting)
     if is_exiting then self:close() else self:tick() end
   end)
@@ -39,20 +50,26 @@ end
 
 function Queue:is_full() return #self.waiting >= self.size end
 
----Whether a runner begins: one more than may run has no business here.
-function Queue:begin()
+---Whether the runner begins: one more than may run has no business here.
+function Queue:begin(runner)
   self.starting = math.max(0, self.starting - 1)
   if self.running >= self.runners then return false end
-  self.running = self.running + 1
+  self.running, self.at_work[runner] = self.running + 1, true
   return true
 end
 
-function Queue:work()
-  if not self:begin() then return end
-  while self.waiting[1] and not self.timers.is_exiting() do
-    self:safely("go", table.remove(self.waiting, 1))
+function Queue:leave(runner)
+  if not self.at_work[runner] then return end
+  self.running, self.at_work[runner] = self.running - 1, nil
+end
+
+function Queue:work(runner)
+  if not self:begin(runner) then return end
+  while self.waiting[1] and self.at_work[runner] and not self.timers.is_exiting() do
+    runner.one = table.remove(self.waiting, 1)
+    self:safely("go", runner.one)
   end
-  self.running = self.running - 1
+  self:leave(runner)
   if self.timers.is_exiting() then self:close() end
 end
 
@@ -67,8 +84,12 @@ end
 ---Starts a runner, unless enough are there.
 function Queue:wake()
   if self.running + self.starting >= self.runners then return end
+  local runner = { silent = 0 }
   local started = self.timers.soon(function(is_exiting)
-    if is_exiting then self:close() else self:work() end
+    if is_exiting then self:close() else self:work(runner) end
+  end, TICK, function()
+    runner.silent = 0
+    if self.looked_at ~= os.time() then self:look_after() end
   end)
   if started then self.starting = self.starting + 1 end
 end
@@ -79,21 +100,41 @@ function Queue:push(one)
   self:wake()
 end
 
----Lets go of what is not wanted any more, and starts the runners that got lost.
+-- What ends a job may call its author's function, which may wait: nothing of the queue is
+-- half changed by then.
+function Queue:end_all(method, ended)
+  for _, one in ipairs(ended) do self:safely(method, one) end
+end
+
+---Counts the runners, and looks after what waits.
 function Queue:tick()
-  local still = {}
-  for _, one in ipairs(self.waiting) do
-    if self:safely("still_wanted", one) then still[#still + 1] = one end
+  local silent, lost = {}, {}
+  for runner in pairs(self.at_work) do
+    runner.silent = runner.silent + 1
+    if runner.silent > SILENT then silent[#silent + 1], lost[#lost + 1] = runner, runner.one end
   end
-  self.waiting, self.starting = still, 0
+  for _, runner in ipairs(silent) do self:leave(runner) end
+  self:look_after()
+  self:end_all("lost", lost)
+end
+
+---Lets go of what is not wanted any more, and starts the runners that got lost.
+function Queue:look_after()
+  local still, unwanted = {}, {}
+  for _, one in ipairs(self.waiting) do
+    local list = self:safely("still_wanted", one) and still or unwanted
+    list[#list + 1] = one
+  end
+  self.waiting, self.starting, self.looked_at = still, 0, os.time()
   for _ = 1, #still do self:wake() end
+  self:end_all("abandon", unwanted)
 end
 
 ---Ends all that waits.
 function Queue:close()
   local waiting = self.waiting
   self.waiting = {}
-  for _, one in ipairs(waiting) do self:safely("abandon", one) end
+  self:end_all("abandon", waiting)
 end
 
 return Queue

@@ -208,18 +208,28 @@ function Run:go()
   return self:give_up(result)
 end
 
----Of a run that has not begun: whether its job is still to be done. If not, ends it.
+---Of a run that is not under way: whether its job is still to be done.
 ---@return boolean
+---@return job_tracker.Stop? why not
 function Run:still_wanted()
   local wanted, trouble = xpcall(self.heed, guard.caught, self)
-  if not wanted then self:give_up(trouble) end
-  return wanted
+  return wanted, not wanted and trouble or nil
+end
+
+-- Ends a run that is not under way, for this reason unless its job has another.
+function Run:let_go(message, code)
+  local _, trouble = self:still_wanted()
+  self:give_up(trouble or guard.stop(message, code))
 end
 
 ---Of a run that will not begin any more.
 function Run:abandon()
-  if not self:still_wanted() then return end
-  self:give_up(guard.stop("the server is shutting down, and the job had not begun", "exiting"))
+  self:let_go("the server is shutting down, and the job had not begun", "exiting")
+end
+
+---Of a run that has come to an end in the middle.
+function Run:lost()
+  self:let_go("nginx's handler was ended in the middle of the job (ngx.exit)", "failed")
 end
 
 return Run
