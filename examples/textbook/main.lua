@@ -5,14 +5,13 @@
 local folder = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = folder .. "/?.lua;" .. package.path
 -- Inside the project the module that `make` has built will do; an installed one,
--- or one that LUA_CPATH names, comes first.
+-- or one that LUA_PATH and LUA_CPATH name, comes first.
 local abi = jit and "luajit" or "5.4"
+package.path = ("%s;%s/../../src/?.lua"):format(package.path, folder)
 package.cpath = ("%s;%s/../../build/%s/?.so"):format(package.cpath, folder, abi)
 
 local files = require "textbook.files"
-local Job = require "textbook.job"
 local options = require "textbook.options"
-local pipeline = require "textbook.pipeline"
 
 local EXIT = { done = 0, failed = 1, usage = 2, store = 3, interrupted = 130 }
 
@@ -35,6 +34,11 @@ local function show(progress, step)
   print(("[%3.0f%%] %s"):format(progress * 100, step))
 end
 
+-- What was returned with a message is told below; what was raised is a fault of the program.
+local function show_fault(failure)
+  if failure.traceback then io.stderr:write(failure.traceback, "\n") end
+end
+
 local chosen, complaint = options.read(arg, folder .. "/shared_memory.md")
 if not chosen then leave(EXIT.usage, complaint .. " (--help explains)") end
 if chosen.help then
@@ -47,16 +51,21 @@ io.stdout:setvbuf("line")
 
 local tracker, trouble = open_tracker(chosen.store)
 if not tracker then leave(EXIT.store, trouble) end
-local job, refusal = Job.create(tracker, "textbook",
-                                chosen.quiet and function() end or show)
-if not job then leave(EXIT.store, ("%s: %s"):format(chosen.store, refusal)) end
-print(chosen.quiet and job.id or ("job %s in %s"):format(job.id, chosen.store))
+local id, refusal = tracker.create_job("textbook")
+if not id then leave(EXIT.store, ("%s: %s"):format(chosen.store, refusal)) end
+print(chosen.quiet and id or ("job %s in %s"):format(id, chosen.store))
 
-local context = { path = chosen.path, out = chosen.out, pace = chosen.pace }
-local done, failure = pipeline.run(context, job)
-if done then
-  if not chosen.quiet then print(pipeline.summary(context.result)) end
-  leave(EXIT.done)
+local pipeline = require "textbook.pipeline"
+local textbook = pipeline.new { tracker = tracker, pace = chosen.pace, on_error = show_fault,
+                                on_report = not chosen.quiet and show or nil }
+local path = chosen.path == "-" and "-" or files.absolute(chosen.path)
+local result, message, code = textbook:run({ path = path, out = files.absolute(chosen.out) },
+                                           { task_id = id })
+if not result then
+  leave(code == "interrupted" and EXIT.interrupted or EXIT.failed, message)
 end
-if failure.traceback then io.stderr:write(failure.traceback, "\n") end
-leave(failure.interrupted and EXIT.interrupted or EXIT.failed, failure.message)
+if not chosen.quiet then
+  show(1, "Completed") -- which the job says, too
+  print(pipeline.summary(result))
+end
+leave(EXIT.done)

@@ -4,7 +4,6 @@
 
 package.path = "examples/textbook/?.lua;" .. package.path
 
-local process = require "process"
 local store_file = require "store_file"
 local textbook = require "textbook_run"
 local anchors = require "textbook.anchors"
@@ -12,7 +11,7 @@ local chapter = require "textbook.chapter"
 local condense = require "textbook.condense"
 local figure = require "textbook.figure"
 local inline = require "textbook.inline"
-local Job = require "textbook.job"
+local job_pipeline = require "job_tracker.pipeline"
 local markdown = require "textbook.markdown"
 local outline = require "textbook.outline"
 local pieces = require "textbook.pieces"
@@ -323,97 +322,120 @@ describe("pipeline", function()
   end)
   after_each(function() JobTracker.clear_jobs() end)
 
-  local function run(list)
-    local job = assert(Job.create(JobTracker, "textbook", function() end))
-    local context = { path = "examples/textbook/shared_memory.md", out = folder .. "/out" }
-    local done, failure = pipeline.run(context, job, list)
-    return done, failure, JobTracker.get_job(job.id), context
-  end
+  local TEXT = "examples/textbook/shared_memory.md"
 
-  -- The pipeline's own steps, with one more after the step of that name.
-  local function steps_with(name, extra)
-    local list = {}
-    for _, step in ipairs(steps.list) do
-      list[#list + 1] = step
-      if step.name == name then list[#list + 1] = { name = "extra", share = 0, run = extra } end
+  -- Runs the pipeline on an input, with one more step after the one of that name.
+  local function run_with(input, after, extra)
+    local failure, id
+    local declared = pipeline.declaration { tracker = JobTracker, on_error = function(given)
+      failure = given
+    end }
+    for index = #declared.steps, 1, -1 do
+      if declared.steps[index].name == after then
+        table.insert(declared.steps, index + 1, { name = "extra", run = extra })
+      end
     end
-    return list
+    local result, message, code = job_pipeline.new(declared):run(input, {
+      on_start = function(started) id = started end })
+    return JobTracker.get_job(id), { result = result, message = message, code = code,
+                                     failure = failure }
   end
 
-  it("has steps that add up to the whole", function()
-    local sum = 0
-    for _, step in ipairs(steps.list) do sum = sum + step.share end
-    assert.is_true(math.abs(sum - 1) < 1e-9)
-  end)
+  local function run(after, extra)
+    return run_with({ path = TEXT, out = folder .. "/out" }, after, extra)
+  end
 
   it("fails the job on a fault of the program, and keeps the traceback out of it", function()
-    local done, failure, job = run(steps_with("outline", function() error("boom") end))
-    assert.is_nil(done)
+    local job, outcome = run("outline", function() error("boom") end)
+    assert.is_nil(outcome.result)
     assert.equal("failed", job.status)
-    assert.is_truthy(job.error:find("^unexpected error in the step extra: .*: boom$"))
-    assert.is_truthy(failure.traceback:find("boom", 1, true))
-    assert.is_truthy(failure.traceback:find("stack traceback", 1, true))
-    assert.is_nil(job.error:find("\n", 1, true))
+    assert.equal("extra: boom", job.error)
+    assert.is_truthy(outcome.failure.traceback:find("boom", 1, true))
+    assert.is_truthy(outcome.failure.traceback:find("stack traceback", 1, true))
     assert.is_true(job.progress > 0 and job.progress < 0.5)
   end)
 
+  it("does not take what a text does not allow for a fault of the program", function()
+    local job, outcome = run_with({ path = "x", text = "Too short.", out = folder .. "/out" })
+    assert.equal("failed", job.status)
+    assert.is_truthy(job.error:find("^division: the text is too short"), job.error)
+    assert.equal(job.error, outcome.message)
+    assert.equal("division", outcome.failure.step)
+    assert.is_nil(outcome.failure.traceback)
+  end)
+
   it("fails the job when what was written is broken, and publishes nothing", function()
-    local function damage(context)
-      assert(os.remove(context.staging .. "/" .. steps.FIGURE))
-      local path = context.staging .. "/" .. steps.CHAPTER
+    local job, outcome = run("chapter", function(context)
+      local staging = steps.staging(context)
+      assert(os.remove(staging .. "/" .. steps.FIGURE))
+      local path = staging .. "/" .. steps.CHAPTER
       store_file.write(path, (store_file.read(path):gsub("\n## 2%. ", "\n### 2. ")))
       return true
-    end
-    local done, _, job, context = run(steps_with("chapter", damage))
-    assert.is_nil(done)
+    end)
+    assert.is_nil(outcome.result)
     assert.equal("failed", job.status)
-    for _, problem in ipairs { "the chapter is not valid: ", "is missing",
+    for _, problem in ipairs { "validation: the chapter is not valid: ", "is missing",
         "the file figure.svg, which is not there" } do
       assert.is_truthy(job.error:find(problem, 1, true), job.error)
     end
-    assert.equal("", textbook.list(context.out))
+    assert.equal("", textbook.list(folder .. "/out"))
+  end)
+
+  it("stages what it writes in a folder that is called like the job", function()
+    local staged
+    local job = run("chapter", function()
+      staged = textbook.list(folder .. "/out")
+      return true
+    end)
+    assert.equal(".textbook-" .. job.task_id .. "\n", staged)
+    assert.equal("completed", job.status)
+  end)
+
+  it("removes what it has staged when it is cancelled", function()
+    local job, outcome = run("chapter", function(context)
+      assert(JobTracker.cancel_job(context.task_id))
+      return true
+    end)
+    assert.equal("cancelled", outcome.code)
+    assert.equal("failed", job.status)
+    assert.equal("", textbook.list(folder .. "/out"))
   end)
 
   it("stops, without a fault, when somebody else ends the job", function()
-    local function end_it(context)
-      local id = context.staging:match("textbook_%x+$")
-      assert(JobTracker.update_job(id, { status = "failed", error = "enough" }))
-      context.report(1, "not to be seen")
+    local job, outcome = run("outline", function(context)
+      assert(JobTracker.update_job(context.task_id, { status = "failed", error = "enough" }))
       return true
-    end
-    local done, failure, job = run(steps_with("outline", end_it))
-    assert.is_nil(done)
-    assert.is_nil(failure.traceback)
-    assert.is_truthy(failure.message:find("the job can no longer be updated", 1, true))
+    end)
+    assert.is_nil(outcome.failure.traceback)
+    assert.equal("invalid_transition", outcome.code)
     assert.equal("failed", job.status)
   end)
 
-  it("completes the job with what it made", function()
-    local done, failure, job, context = run()
-    assert.is_true(done, failure and failure.message)
+  it("completes the job with what it made, and says how each step went", function()
+    local job, outcome = run()
     assert.same({ "completed", 1 }, { job.status, job.progress })
-    assert.equal(context.out .. "/chapter.md", job.result.chapter)
-    assert.equal("chapter.md\nfigure.svg\n", textbook.list(context.out))
-    assert.is_truthy(job.started_at and job.finished_at)
+    assert.same(outcome.result, job.result)
+    assert.equal(folder .. "/out/chapter.md", job.result.chapter)
+    assert.equal("chapter.md\nfigure.svg\n", textbook.list(folder .. "/out"))
+    local names = {}
+    for index, step in ipairs(job.meta.steps) do
+      names[index] = step.name
+      assert.equal("completed", step.status)
+      assert.equal(step.name == "sections" and job.result.sections or 1, step.done)
+    end
+    assert.same({ "reading", "outline", "division", "sections", "glossary", "figure", "chapter",
+      "validation", "publication" }, names)
   end)
 
-  it("pauses for as long as it is told", function()
-    local job = assert(Job.create(JobTracker, "textbook", function() end))
-    local began = process.now()
-    job:pause(0.2)
-    local slept = process.now() - began
-    assert.is_true(slept >= 0.2 and slept < 5, slept)
-    job:pause(0)
-    assert.is_true(process.now() - began - slept < 0.1)
-  end)
-
-  it("ends a pause at once when the job is deleted", function()
-    local job = assert(Job.create(JobTracker, "textbook", function() end))
-    assert.is_true(JobTracker.delete_job(job.id))
-    local began = process.now()
-    local ok, raised = pcall(job.pause, job, 60)
-    assert.is_false(ok)
-    assert.is_truthy(raised.stopped:find("can no longer be updated", 1, true))
-    assert.is_true(process.now() - began < 10)
+  it("makes a chapter of a text that is in no file, in a folder of the job's own", function()
+    local job = run_with({ path = "note.md", text = store_file.read(TEXT), out = folder,
+                           own_folder = true, address = "/chapters" })
+    assert.equal("completed", job.status)
+    assert.equal("note.md", job.meta.source)
+    assert.equal("/chapters/" .. job.task_id .. "/chapter.md", job.result.chapter)
+    assert.equal("/chapters/" .. job.task_id .. "/figure.svg", job.result.figure)
+    assert.equal("chapter.md\nfigure.svg\n", textbook.list(folder .. "/" .. job.task_id))
+    assert.is_truthy(store_file.read(folder .. "/" .. job.task_id .. "/chapter.md")
+      :find("“note.md”", 1, true))
   end)
 end)

@@ -282,9 +282,10 @@ describe("whoever watches the job", function()
     assert.is_true(statuses.running and statuses.completed)
     assert.is_true(moves >= 12, moves .. " moves")
     local all = table.concat(steps, "\n")
-    for _, wanted in ipairs { "Reading shared_memory.md", "Outline of %d+ headings",
-        "Section 2 of 8: Operations that cannot be torn", "Glossary of %d+ terms",
-        "Check 5 of 6: every link resolves", "Chapter of 8 sections and %d+ terms" } do
+    for _, wanted in ipairs { "reading: shared_memory.md", "outline: %d+ headings",
+        "division: 8 sections", "sections 2/8: Operations that cannot be torn",
+        "glossary: %d+ terms", "figure", "chapter",
+        "validation: check 5 of 6, every link resolves", "publication", "Completed" } do
       assert.is_truthy(all:find(wanted), wanted .. " is not in:\n" .. all)
     end
     -- What the terminal showed is what the job said.
@@ -300,8 +301,8 @@ describe("whoever watches the job", function()
     local tracker, id = run:tracker(), run:id()
     local job = assert(wait_until(function()
       local now = tracker.get_job(id)
-      return now.meta and now
-    end, "the job's meta"))
+      return now.meta and now.meta.source and now
+    end, "the job's source"))
     assert.is_truthy(job.meta.source:find("shared_memory.md", 1, true))
     wait_until(function() return tracker.get_job(id).meta.words end, "the number of words")
     assert.equal("running", tracker.get_job(id).status)
@@ -316,8 +317,31 @@ describe("whoever watches the job", function()
     assert.is_true(tracker.delete_job(id))
     tracker.close()
     assert.same({ "exit", 1 }, { run:wait() })
-    assert.is_truthy(run:errors():find("the job can no longer be updated", 1, true))
+    assert.equal("textbook: the job was deleted\n", run:errors())
     assert.is_falsy(store_file.exists(run.out .. "/chapter.md"))
+  end)
+
+  it("stops it by a wish to cancel", function()
+    local run = textbook.start { "--pace", "3600" }
+    local id = run:id()
+    local tracker = assert(JobTracker.open(run.store))
+    wait_until(function() return tracker.get_job(id).status == "running" end, "the start")
+    assert.is_true(tracker.cancel_job(id, "a typing error"))
+    assert.same({ "exit", 1 }, { run:wait() })
+    tracker.close()
+    assert.equal("textbook: cancelled: a typing error\n", run:errors())
+    assert.same({ "failed", "cancelled: a typing error" }, { run:job().status, run:job().error })
+  end)
+
+  it("sees a pipeline that was killed as failed", function()
+    local run = textbook.start { "--pace", "3600" }
+    local tracker, id = run:tracker(), run:id()
+    wait_until(function() return tracker.get_job(id).status == "running" end, "the start")
+    process.kill(run.pid, "KILL")
+    run:wait()
+    local job = run:job()
+    assert.equal("failed", job.status)
+    assert.is_truthy(job.error:find("reading", 1, true), job.error)
   end)
 
   it("learns that a person pressed Ctrl-C", function()
@@ -365,7 +389,8 @@ describe("the command line", function()
     assert.is_truthy(output:find("^textbook_%x%x%x%x%x%x%x%x\n$"), output)
     output = check_exit(0, {})
     assert.is_truthy(output:find("^job textbook_%x+ in "), output)
-    assert.is_truthy(output:find("\n%[100%%%] Chapter of %d sections"), output)
+    assert.is_truthy(output:find("\n%[100%%%] Completed\n"), output)
+    assert.is_truthy(output:find("/chapter.md: [%d,]+ words in %d sections, %d+ terms, from "), output)
   end)
 
   it("says when the store cannot be used", function()

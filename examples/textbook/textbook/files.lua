@@ -1,27 +1,27 @@
 -- files: the little that the pipeline needs of the file system beyond io: folders,
--- absolute paths, whether a file is there. It goes through the shell, with every
--- name quoted.
+-- absolute paths, whether a file is there.
+
+local lfs = require "lfs"
 
 local files = {}
 
-local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
--- What a command prints, its complaints included.
-local function output_of(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local output = pipe:read("*a")
-  pipe:close()
-  return (output:gsub("%s+$", ""))
-end
+local function is_folder(path) return lfs.attributes(path, "mode") == "directory" end
 
 ---Makes a folder and those above it.
 ---@param path string
 ---@return true?
 ---@return string? message
 function files.make_folder(path)
-  local complaint = output_of("mkdir -p -- " .. quoted(path))
-  if complaint ~= "" then return nil, complaint end
-  return true
+  if is_folder(path) then return true end
+  local above = files.folder_of(path)
+  if above ~= path then
+    local made, message = files.make_folder(above)
+    if not made then return nil, message end
+  end
+  local made, message = lfs.mkdir(path)
+  -- Somebody else may have made it since.
+  if made or is_folder(path) then return true end
+  return nil, ("%s: %s"):format(path, message)
 end
 
 ---The path from the root, as another process would need it.
@@ -29,7 +29,7 @@ end
 ---@return string
 function files.absolute(path)
   if path:find("^/") then return path end
-  local folder = output_of("pwd -P")
+  local folder = assert(lfs.currentdir())
   return (folder == "/" and "" or folder) .. "/" .. path:gsub("^%./+", "")
 end
 

@@ -1,100 +1,78 @@
--- pipeline: runs the steps in order and lets a job know: pending, running, how
--- far, and how it ended. What the steps do is not its matter.
+-- pipeline: the steps as a declared pipeline of job_tracker, which runs them as a job and
+-- reports for them. This room knows how they are weighted, how long each is to be seen,
+-- and what the job's meta says; what the steps do is told in steps.lua.
 
+local job_pipeline = require "job_tracker.pipeline"
 local chapter = require "textbook.chapter"
-local files = require "textbook.files"
 local steps = require "textbook.steps"
 local unicode = require "textbook.unicode"
 
 local pipeline = {}
 
----@class textbook.Failure
----@field message string for people: the job's error
----@field traceback string? of a fault of the program, for standard error
----@field interrupted boolean? a person pressed Ctrl-C
+---@class textbook.PipelineOptions
+---@field tracker table? a JobTracker; default: the in-memory store's
+---@field pace number? seconds that whatever is reported is to be seen; default 0
+---@field on_report fun(progress: number, current_step: string)? is told what the job is told
+---@field on_error fun(failure: job_tracker.Failure)?
 
--- Lua's own interpreter turns Ctrl-C into this error.
-local INTERRUPTED = "interrupted!$"
-
-local function with_traceback(raised)
-  if type(raised) == "table" and raised.stopped then return raised end
-  return { raised = tostring(raised), traceback = debug.traceback(tostring(raised), 2) }
-end
-
-local function failure_of(step, raised)
-  if raised.stopped then return { message = raised.stopped } end
-  if raised.raised:find(INTERRUPTED) then
-    return { message = "interrupted", interrupted = true }
-  end
-  return { message = ("unexpected error in the step %s: %s"):format(step.name,
-             unicode.shortened(raised.raised, 300)), traceback = raised.traceback }
-end
-
--- The facts of the source, as they become known.
-local function meta_of(context)
-  return { source = unicode.printable(context.source), words = context.words,
-           title = context.outline and context.outline.title }
-end
-
--- What a step reports is a share of its share of the whole.
-local function reporter(context, job, step, before)
-  return function(fraction, text)
-    job:report(before + step.share * fraction, text, meta_of(context))
-    job:pause(context.pace or 0)
+-- A step that stays on what it has said, and on its beginning, for a while.
+local function watchable(run, pace)
+  return function(context, step)
+    step:pause(pace)
+    return run(context, function(fraction, text)
+      step:report(fraction, text)
+      step:pause(pace)
+    end, step)
   end
 end
 
-local function run_steps(context, job, list)
-  local before = 0
-  for _, step in ipairs(list) do
-    context.report = reporter(context, job, step, before)
-    local called, done, message = xpcall(step.run, with_traceback, context)
-    if not called then return failure_of(step, done) end
-    if not done then return { message = message } end
-    before = math.min(1, before + step.share)
-  end
+-- The source is known before it is read, its words after, its title with the outline.
+
+local function read(context, say, step)
+  step:meta { source = unicode.printable(context.input.path) }
+  local document, message = steps.reading(context, say)
+  if not document then return nil, message end
+  step:meta { words = document.words }
+  say(1, ("%s words"):format(chapter.grouped(document.words)))
+  return document
 end
 
-local function clean_up(context)
-  for _, name in ipairs { steps.CHAPTER, steps.FIGURE } do
-    os.remove(context.staging .. "/" .. name)
-  end
-  os.remove(context.staging)
+local function find_headings(context, say, step)
+  local found = steps.outline(context, say)
+  step:meta { title = found.title }
+  return found
 end
 
----Runs the pipeline as the given job. Returns true when the chapter is there,
----else nil and what went wrong; the job says the same.
----@param context { path: string, out: string, pace: number? }
----@param job textbook.Job
----@param list table? other steps than the pipeline's own
----@return true?
----@return textbook.Failure?
-function pipeline.run(context, job, list)
-  context.source = context.path == "-" and "-" or files.absolute(context.path)
-  context.out = files.absolute(context.out)
-  context.staging = context.out .. "/.textbook-" .. job.id
-  local failure
-  local started, raised = xpcall(function()
-    job:update { status = "running", meta = meta_of(context) }
-    failure = run_steps(context, job, list or steps.list)
-  end, with_traceback)
-  if not started then failure = failure_of({ name = "start" }, raised) end
-  clean_up(context)
-  if failure then
-    job:finish { status = "failed", error = failure.message, meta = meta_of(context) }
-    return nil, failure
-  end
-  local ending = ("Chapter of %d sections and %d terms"):format(context.result.sections,
-                                                            context.result.terms)
-  local finished, message = job:finish { status = "completed", result = context.result,
-    current_step = ending, meta = meta_of(context) }
-  if not finished then
-    return nil, { message = "the chapter is there, but the job does not say so: "
-                            .. message }
-  end
-  job.shown(1, ending)
-  return true
+local function condense(context, _, step) return steps.condense(context, step.item) end
+
+---What pipeline.new is told: to be changed before, by who wants another step.
+---@param options textbook.PipelineOptions
+---@return job_tracker.PipelineOptions
+function pipeline.declaration(options)
+  local list = {
+    { name = "reading", weight = 8, run = read },
+    { name = "outline", weight = 7, run = find_headings },
+    { name = "division", weight = 10, run = steps.division },
+    { name = "sections", weight = 40, each = steps.sections, label = steps.label, run = condense },
+    { name = "glossary", weight = 10, run = steps.glossary },
+    { name = "figure", weight = 7, run = steps.figure },
+    { name = "chapter", weight = 6, run = steps.chapter },
+    { name = "validation", weight = 8, run = steps.validation },
+    { name = "publication", weight = 4, run = steps.publication },
+  }
+  for _, step in ipairs(list) do step.run = watchable(step.run, options.pace or 0) end
+  return { task_type = "textbook", steps = list, tracker = options.tracker,
+    on_report = options.on_report,
+    on_error = function(failure, context)
+      steps.clean_up(context)
+      if options.on_error then options.on_error(failure) end
+    end }
 end
+
+---The pipeline. Its input is a textbook.Input; its result says where the chapter is.
+---@param options textbook.PipelineOptions
+---@return job_tracker.Pipeline
+function pipeline.new(options) return job_pipeline.new(pipeline.declaration(options)) end
 
 ---A line about the finished chapter, for people.
 ---@param result table
