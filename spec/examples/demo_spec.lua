@@ -1,3 +1,4 @@
+local cjson = require "cjson"
 local process = require "process"
 local nginx_server = require "nginx_server"
 local store_file = require "store_file"
@@ -11,7 +12,7 @@ end
 local am_root = store_file.stat("%u", "/proc/" .. process.getpid()) == "0"
 
 describe("examples/demo", function()
-  local folder, tree, temporary, running
+  local folder, tree, temporary, running, keyboard
   local seen = {}
 
   -- A copy of what a clone has after `make`, with a space in its path, which an
@@ -21,7 +22,7 @@ describe("examples/demo", function()
     tree, temporary = folder .. "/a clone", folder .. "/a place"
     local root, build = nginx_server.root, nginx_server.build
     shell(("mkdir -p '%s/build/5.4' '%s/build/luajit' '%s'"):format(tree, tree, temporary))
-    shell(("cp -r '%s/examples' '%s/'"):format(root, tree))
+    shell(("cp -r '%s/examples' '%s/src' '%s/'"):format(root, root, tree))
     for _, abi in ipairs({ "5.4", "luajit" }) do
       shell(("cp '%s/%s/job_tracker.so' '%s/build/%s/'"):format(build, abi, tree, abi))
     end
@@ -44,7 +45,8 @@ describe("examples/demo", function()
     for _, pid in ipairs(seen) do
       if is_ours(pid) then process.kill(pid, "TERM") end
     end
-    running, seen = nil, {}
+    if keyboard then keyboard:close() end
+    running, keyboard, seen = nil, nil, {}
     store_file.clean()
   end)
 
@@ -61,6 +63,30 @@ describe("examples/demo", function()
     for _, word in ipairs(options) do words[#words + 1] = word end
     for index, word in ipairs(words) do command[index] = word end
     running = assert(process.spawn(command))
+  end
+
+  -- In a terminal of its own, to which 'keyboard' leads.
+  local function start_in_terminal(pace)
+    shell(("mkfifo '%s/keyboard'"):format(folder))
+    keyboard = assert(io.open(folder .. "/keyboard", "r+"))
+    local command = { "setpriv", "--pdeathsig", "TERM", "env", "--default-signal=INT",
+      "script", "--quiet", "--return", "--command", 'exec "$DEMO" --pace ' .. pace, "/dev/null",
+      stdin = folder .. "/keyboard", stdout = folder .. "/stdout", stderr = folder .. "/stderr",
+      env = { TMPDIR = temporary, DEMO = tree .. "/examples/demo", SHELL = "/bin/sh" } }
+    for name, value in pairs(nginx_server.environment) do command.env[name] = value end
+    running = assert(process.spawn(command))
+  end
+
+  local function press_control_c()
+    assert(keyboard:write("\3"))
+    assert(keyboard:flush())
+  end
+
+  local function curl(arguments)
+    local pipe = assert(io.popen("env -u LD_PRELOAD curl --silent --max-time 10 " .. arguments))
+    local text = pipe:read("*a")
+    pipe:close()
+    return text
   end
 
   local function output() return store_file.read(folder .. "/stdout") end
@@ -117,6 +143,7 @@ describe("examples/demo", function()
     assert.equal("", errors())
     local text = output()
     assert.matches("http://127%.0%.0%.1:%d+/jobs/[%w._~-]+_%x%x%x%x%x%x%x%x\n", text)
+    assert.matches("page +http://127%.0%.0%.1:%d+/ .*\n *%d+%%  running ", text)
     local before, shown = -1, 0
     for percent in text:gmatch("\n *(%d+)%%  running ") do
       assert.is_true(tonumber(percent) >= before)
@@ -142,6 +169,34 @@ describe("examples/demo", function()
       as = { "setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups" }
     end
     assert_whole_run({ as = as, "--pace", "0.2" })
+  end)
+
+  it("goes on in a terminal, until Ctrl-C: with the page, and chapters on request", function()
+    start_in_terminal(0.1)
+    local pids = started()
+    wait_until(function() return output():find("until you press Ctrl-C", 1, true) end,
+      "the chapter", 60)
+    local url = assert(output():match("curl %-X POST (http://127%.0%.0%.1:%d+)/jobs"))
+    local page = curl(("--header 'Accept: text/html' %s/"):format(url))
+    assert.matches("^<!DOCTYPE html>", page)
+    local id = cjson.decode(curl(("--request POST %s/jobs"):format(url))).task_id
+    local job = wait_until(function()
+      local now = cjson.decode(curl(("%s/jobs/%s"):format(url, id)))
+      assert.not_equal("failed", now.status, now.error)
+      return now.status == "completed" and now
+    end, "another chapter", 60)
+    assert.matches("^# ", curl(url .. job.result.chapter))
+    press_control_c()
+    assert.equal(130, finish(), output() .. errors())
+    assert_clean(pids)
+  end)
+
+  it("cleans up when Ctrl-C is pressed before the chapter is there", function()
+    start_in_terminal(5)
+    local pids = started()
+    press_control_c()
+    assert.equal(130, finish(), output() .. errors())
+    assert_clean(pids)
   end)
 
   for signal, code in pairs({ INT = 130, TERM = 143, HUP = 129 }) do
@@ -188,7 +243,8 @@ describe("examples/demo", function()
     local pids = started()
     assert(process.kill(pids[4], "KILL"))
     assert.equal(1, finish())
-    assert.matches("demo: the pipeline ended and left its job %l+", errors())
+    assert.matches("demo: the job failed: the process working on this job %(pid " .. pids[4] ..
+      "%) died during: reading", errors())
     assert_clean(pids)
   end)
 

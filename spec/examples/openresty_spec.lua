@@ -8,8 +8,8 @@ local wait_until = require "wait_until"
 
 local UNKNOWN = "/jobs/textbook_00000000"
 
-local function start(store, locations)
-  return nginx_server.start("nginx.conf", { store = store, locations = locations })
+local function start(store)
+  return nginx_server.start("nginx-readonly.conf", { JOB_STORE = store })
 end
 
 -- Whoever runs the specs, nginx's workers can reach the folder and read the file.
@@ -50,7 +50,7 @@ local function assert_unharmed(server, workers)
   assert.is_nil(server:log():find("[error]", 1, true))
 end
 
-describe("GET /jobs/<id> on a store file", function()
+describe("nginx-readonly.conf: GET /jobs/<id>", function()
   local path, jobs
 
   before_each(function()
@@ -166,14 +166,14 @@ describe("GET /jobs/<id> on a store file", function()
     local id = jobs.create_job("textbook")
     for _, other in ipairs({ "textbook_00000000", "", "x", id .. "/", id .. "x", id:sub(1, -2),
       id:upper(), "%20" .. id, id .. "%0d%0aX-Injected:%201", "%ff%fe%c0%80", "\255\254",
-      "%2e%2e", "a/b", "a%2fb/..%5c", "%25", "%E2%82%AC", "[1-3]{a,b}*", ("x"):rep(74),
+      "%2e%2e/x", "a/b", "a%2fb/..%5c", "%25", "%E2%82%AC", "[1-3]{a,b}*", ("x"):rep(74),
       ("x"):rep(7000) }) do
       local response = server:request("/jobs/" .. other)
       assert_problem(404, "Not Found", response)
       assert.is_nil(response.headers["x-injected"])
       assert.is_nil(response.headers.etag)
     end
-    for _, elsewhere in ipairs({ "/", "/jobs", "/job/" .. id, "/problem", "/jobs/../nginx.conf" }) do
+    for _, elsewhere in ipairs({ "/x", "/job/" .. id, "/problem", "/jobs/../nginx.conf" }) do
       assert_problem(404, "Not Found", server:request(elsewhere))
     end
     assert(jobs.delete_job(id))
@@ -272,7 +272,7 @@ describe("GET /jobs/<id> on a store file", function()
   end)
 end)
 
-describe("GET /jobs/<id> without a store that can be read", function()
+describe("nginx-readonly.conf without a store that can be read", function()
   local path
 
   before_each(function()
@@ -349,101 +349,182 @@ describe("GET /jobs/<id> without a store that can be read", function()
   it("needs to be told where the store is", function()
     local started, message = pcall(start, nil)
     assert.is_false(started)
-    assert.matches("is JOB_STORE set%?", tostring(message))
+    assert.matches("JOB_STORE is not set", tostring(message))
   end)
 end)
 
-describe("job_endpoint", function()
+-- The complete set-up. 'pace' is how long a chapter dwells on each of its steps.
+local function start_complete(pace, store)
+  return nginx_server.start("nginx.conf", { CHAPTER_PACE = tostring(pace), JOB_STORE = store })
+end
+
+local JSON = "Content-Type: application/json"
+
+local function post(server, body)
+  if not body then return server:request("/jobs", "--request", "POST") end
+  return server:request("/jobs", "--header", JSON, "--data", body)
+end
+
+-- Where the new job is, and the worker that does it.
+local function create(server, body)
+  local response = post(server, body)
+  assert.equal(202, response.status, response.body)
+  assert.matches("^/jobs/textbook_%x%x%x%x%x%x%x%x$", response.headers.location)
+  return response.headers.location, tonumber(response.headers["x-worker"])
+end
+
+local function job_at(server, location)
+  local response = server:request(location)
+  assert.equal(200, response.status)
+  return cjson.decode(response.body)
+end
+
+local function await(server, location, status)
+  return wait_until(function()
+    local job = job_at(server, location)
+    assert.is_true(job.status == status or job.status == "pending" or job.status == "running",
+      tostring(job.error))
+    return job.status == status and job
+  end, location .. " to be " .. status, 30)
+end
+
+describe("nginx.conf: POST /jobs", function()
   after_each(function()
     nginx_server.stop_all()
     store_file.clean()
   end)
 
-  local function location(name, answer)
-    return ([[location = /%s { content_by_lua_block {
-      require("job_endpoint").serve({ get_json = function() %s end }, "x")
-    } }]]):format(name, answer)
-  end
+  it("makes a chapter, and shows it", function()
+    local server = start_complete(0)
+    local workers = server:workers()
+    local location = create(server)
+    local job = await(server, location, "completed")
+    assert.equal("shared_memory.md", job.meta.source)
+    assert.equal("/chapters/" .. job.task_id .. "/chapter.md", job.result.chapter)
+    local chapter = server:request(job.result.chapter)
+    assert.equal(200, chapter.status)
+    assert.equal("text/plain; charset=utf-8", chapter.headers["content-type"])
+    assert.matches("^# Memory that two processes share\n", chapter.body)
+    local figure = server:request(job.result.figure)
+    assert.equal("image/svg+xml", figure.headers["content-type"])
+    assert.matches("^<svg .*</svg>\n$", figure.body)
+    for _, shown in ipairs({ chapter, figure }) do
+      assert.matches("sandbox", shown.headers["content-security-policy"])
+      assert.equal("nosniff", shown.headers["x-content-type-options"])
+    end
+    assert_problem(404, "Not Found", server:request("/chapters/textbook_00000000/chapter.md"))
+    assert_unharmed(server, workers)
+  end)
 
-  it("answers for each way in which a job cannot be had", function()
+  it("takes the text that it is sent, or the name of one that is there", function()
+    local server = start_complete(0)
+    local text = store_file.read("examples/textbook/shared_memory.md"):gsub("^# [^\n]*",
+      "# A title")
+    local sent = await(server, create(server, cjson.encode({ text = text })), "completed")
+    assert.equal("A title", sent.meta.title)
+    local named = await(server, create(server, '{"source":"shared_memory.md"}'), "completed")
+    assert.equal("Memory that two processes share", named.meta.title)
+    assert.not_equal(sent.result.chapter, named.result.chapter)
+  end)
+
+  it("refuses what is no text, and reads no other file", function()
+    local server = start_complete(0)
+    local workers = server:workers()
+    for _, body in ipairs({ '""', "[]", "{}", "1", "null", '{"text":1}', '{"source":{}}',
+      '{"text":"a","source":"shared_memory.md"}' }) do
+      assert_problem(400, "Bad Request", post(server, body))
+    end
+    for _, source in ipairs({ "", "x.md", "main.lua", "../textbook/shared_memory.md",
+      "/etc/hostname", "./shared_memory.md", "shared_memory.md\0", "__index" }) do
+      assert_problem(422, "Unprocessable Content", post(server, cjson.encode({ source = source })))
+    end
+    for _, text in ipairs({ "", " \n", "a\0b" }) do
+      assert_problem(422, "Unprocessable Content", post(server, cjson.encode({ text = text })))
+    end
+    assert_problem(413, "Content Too Large", post(server, '{"text":"' .. ("x"):rep(66000) .. '"}'))
+    assert.equal(0, #cjson.decode(server:request("/jobs").body).jobs)
+    assert_unharmed(server, workers)
+  end)
+
+  it("fails the job of a text that is too short", function()
+    local server = start_complete(0)
+    local workers = server:workers()
+    local job = await(server, create(server, '{"text":"A sentence. Another one."}'), "failed")
+    assert.matches("^division: the text is too short for a chapter", job.error)
+    assert_unharmed(server, workers)
+  end)
+
+  it("can be cancelled, and leaves nothing behind", function()
+    local server = start_complete(3600)
+    local workers = server:workers()
+    local location = create(server)
+    await(server, location, "running")
+    assert.equal(202, server:request(location .. "/cancel", "--header", JSON, "--data",
+      '{"reason":"a typing error"}').status)
+    assert.equal("cancelled: a typing error", await(server, location, "failed").error)
+    assert_unharmed(server, workers)
+  end)
+
+  it("is refused for who waits behind too many", function()
+    local server = start_complete(3600)
+    local waiting, response = 0
+    repeat
+      response = post(server)
+      waiting = waiting + (response.status == 202 and 1 or 0)
+    until response.status ~= 202 or waiting > 100
+    assert_problem(429, "Too Many Requests", response)
+    assert.is_true(waiting >= 22) -- one worker runs 2 and lets 20 wait
+  end)
+
+  it("does its work in a store file, where there are jobs of other processes", function()
     local path = store_file.path()
     local jobs = assert(job_tracker.JobTracker.open(path, { size = "8M" }))
-    local server = start(path, location("busy", [[return nil, "the job changed", "busy"]])
-      .. location("corrupt", [[return nil, "/srv/jobs.store is damaged", "corrupt"]])
-      .. location("raises", [[error("/srv/jobs.lua is wrong")]]))
-    local busy = server:request("/busy")
-    assert_problem(503, "Service Unavailable", busy)
-    assert.equal("1", busy.headers["retry-after"])
-    assert_problem(500, "Internal Server Error", server:request("/corrupt"))
-    assert_problem(500, "Internal Server Error", server:request("/raises"))
-    assert.matches("%[error%].*/srv/jobs%.store is damaged", server:log())
-    assert.matches("%[error%].*/srv/jobs%.lua is wrong", server:log())
-    jobs.close()
+    finally(function() jobs.close() end)
+    local server = start_complete(0, path)
+    local other = jobs.create_job("textbook")
+    local location = create(server)
+    local job = await(server, location, "completed")
+    assert.equal("completed", jobs.get_job(job.task_id).status)
+    assert.equal("pending", job_at(server, "/jobs/" .. other).status)
+    server:restart()
+    assert.equal("completed", job_at(server, location).status)
+  end)
+
+  it("shows people its jobs, and lists them", function()
+    local server = start_complete(0)
+    local location = create(server)
+    await(server, location, "completed")
+    for _, path in ipairs({ "/", location }) do
+      local page = server:request(path, "--header", "Accept: text/html")
+      assert.equal("text/html; charset=utf-8", page.headers["content-type"])
+    end
+    local listed = cjson.decode(server:request("/jobs").body)
+    assert.equal(location, "/jobs/" .. listed.jobs[1].task_id)
   end)
 end)
 
-describe("GET /jobs/<id> on the store in nginx's memory", function()
+describe("nginx.conf, its jobs in memory", function()
   local server
 
-  before_each(function() server = nginx_server.start("nginx-memory.conf") end)
+  before_each(function() server = start_complete(0.1) end)
 
   after_each(function()
     nginx_server.stop_all()
     store_file.clean()
   end)
 
-  local function create()
-    local response = server:request("/jobs", "--request", "POST")
-    assert.equal(202, response.status)
-    assert.matches("^/jobs/countdown_%x%x%x%x%x%x%x%x$", response.headers.location)
-    return response.headers.location, tonumber(response.headers["x-worker"])
-  end
-
-  local function job_at(location)
-    local response = server:request(location)
-    assert.equal(200, response.status)
-    return cjson.decode(response.body)
-  end
-
-  local function await(location, status)
-    return wait_until(function()
-      local job = job_at(location)
-      return job.status == status and job
-    end, location .. " to be " .. status, 15)
-  end
-
-  local function reload()
-    local old = server:workers()
-    assert(process.kill(server.pid, "HUP"))
-    wait_until(function()
-      local new = 0
-      for _, pid in ipairs(server:workers()) do
-        new = new + ((pid == old[1] or pid == old[2]) and 0 or 1)
-      end
-      return new == 2
-    end, "new workers")
-  end
-
-  local function kill_and_await_another(pid)
-    assert(process.kill(pid, "KILL"))
-    wait_until(function()
-      local workers = server:workers()
-      return #workers == 2 and workers[1] ~= pid and workers[2] ~= pid
-    end, "another worker")
-  end
-
   it("is answered by each worker alike, whichever does the job", function()
-    local location, worker = create()
+    local location, worker = create(server)
     assert.equal("1", server:request(location).headers["retry-after"])
-    await(location, "running")
+    await(server, location, "running")
     local other = false
     for pid, response in pairs(server:request_from_each(location)) do
       assert.equal(200, response.status)
       other = other or pid ~= worker
     end
     assert.is_true(other)
-    local job = await(location, "completed")
-    assert.equal(12, job.result.steps)
+    local job = await(server, location, "completed")
+    assert.is_true(job.result.sections >= 5)
     local bodies = {}
     for _, response in pairs(server:request_from_each(location)) do
       assert.is_nil(response.headers["retry-after"])
@@ -453,48 +534,44 @@ describe("GET /jobs/<id> on the store in nginx's memory", function()
     assert.equal(bodies[1], bodies[2])
   end)
 
-  it("creates jobs by POST alone", function()
-    local response = server:request("/jobs")
-    assert_problem(405, "Method Not Allowed", response)
-    assert.equal("POST", response.headers.allow)
-  end)
-
   it("survives a reload, finished jobs and those under way", function()
-    local finished = create()
-    await(finished, "completed")
+    local finished = create(server)
+    await(server, finished, "completed")
     local whole = server:request(finished).body
-    local location = create()
-    local before = await(location, "running")
-    reload()
+    local location = create(server)
+    local before = await(server, location, "running")
+    server:reload()
     assert.equal(whole, server:request(finished).body)
-    local after = job_at(location)
+    local after = job_at(server, location)
     assert.equal("running", after.status)
     assert.is_true(after.version >= before.version)
-    await(location, "completed") -- done by an old worker, which ends then
-    reload()
+    await(server, location, "completed") -- done by an old worker, which ends then
+    server:reload()
     wait_until(function() return #server:workers() == 2 end, "the old workers to end")
     for _, response in pairs(server:request_from_each(finished)) do
       assert.equal(whole, response.body)
     end
-    assert.equal("completed", job_at(location).status)
+    assert.equal("completed", job_at(server, location).status)
     assert.is_nil(server:log():find("[error]", 1, true))
   end)
 
-  it("survives a worker killed with SIGKILL", function()
-    local finished = create()
-    await(finished, "completed")
+  it("survives a worker killed with SIGKILL, whose job is failed", function()
+    local finished = create(server)
+    await(server, finished, "completed")
     local whole = server:request(finished).body
-    local location, worker = create()
-    await(location, "running")
-    kill_and_await_another(worker)
+    local location, worker = create(server)
+    await(server, location, "running")
+    server:kill_worker(worker)
     for _, response in pairs(server:request_from_each(finished)) do
       assert.equal(whole, response.body)
     end
-    assert.equal("running", job_at(location).status) -- what its worker said last
-    local another, its_worker = create()
-    for _, pid in ipairs(server:workers()) do
-      if pid ~= its_worker then kill_and_await_another(pid) end
+    for _, response in pairs(server:request_from_each(location)) do
+      assert.equal("failed", cjson.decode(response.body).status)
     end
-    await(another, "completed")
+    local another, its_worker = create(server)
+    for _, pid in ipairs(server:workers()) do
+      if pid ~= its_worker then server:kill_worker(pid) end
+    end
+    await(server, another, "completed")
   end)
 end)

@@ -15,7 +15,7 @@ local nginx_server = {}
 ---@field url string
 ---@field port integer
 ---@field private count integer of workers
----@field private store string? JOB_STORE
+---@field private variables table<string, string> of nginx's environment
 ---@field private daemon boolean?
 ---@field private guard integer? a daemon's
 local NginxServer = {}
@@ -52,10 +52,14 @@ local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
 -- A project in the folder: nginx.conf names its files by their place in it.
 local function lay_out(folder)
   local root, build = nginx_server.root, nginx_server.build
-  local made = os.execute(("cd %s && mkdir -p examples/openresty build/openresty"
-    .. " && ln -s %s examples/openresty/lua && ln -s %s build/luajit && ln -s %s src"):format(
-    quoted(folder), quoted(root .. "/examples/openresty/lua"), quoted(build .. "/luajit"),
-    quoted(root .. "/src")))
+  local command = { "cd", quoted(folder), "&& mkdir -p examples/openresty build/openresty/chapters",
+    "&& chmod 777 build/openresty/chapters" } -- workers may be nobody
+  for link, target in pairs({ src = root .. "/src", ["build/luajit"] = build .. "/luajit",
+    ["examples/textbook"] = root .. "/examples/textbook",
+    ["examples/openresty/lua"] = root .. "/examples/openresty/lua" }) do
+    command[#command + 1] = ("&& ln -s %s %s"):format(quoted(target), link)
+  end
+  local made = os.execute(table.concat(command, " "))
   assert(made == true or made == 0, "the server's folder could not be made")
 end
 
@@ -65,36 +69,43 @@ local function replaced(text, old, new)
   return text:sub(1, from - 1) .. new .. text:sub(to + 1)
 end
 
--- The example's own text with another port, each answer's worker, and the locations asked for.
-local function write_configuration(self, name, locations)
+-- The example's own text with another port, and each answer's worker.
+local function write_configuration(self, name)
   local text = store_file.read(nginx_server.root .. "/examples/openresty/" .. name)
   text = replaced(text, "listen 127.0.0.1:8080;", ("listen 127.0.0.1:%d;"):format(self.port))
   text = replaced(text, "server_tokens off;",
-    "server_tokens off; add_header X-Worker $pid always;\n" .. (locations or ""))
+    "server_tokens off; add_header X-Worker $pid always;")
   store_file.write(self.folder .. "/examples/openresty/nginx.conf", text)
 end
 
 -- A server that is laid out, with a port, and not started.
 local function new(workers)
   local folder = store_file.folder() .. "/a server"
-  assert(os.execute("mkdir " .. quoted(folder)))
-  local self = setmetatable({ folder = folder, port = process.free_port(), count = workers },
-    NginxServer)
+  -- Workers that are nobody write here.
+  assert(os.execute(("mkdir %s && chmod 711 %s %s"):format(quoted(folder), quoted(folder),
+    quoted(folder:match("^(.*)/")))))
+  local self = setmetatable({ folder = folder, port = process.free_port(), count = workers,
+    variables = {} }, NginxServer)
   self.url = "http://127.0.0.1:" .. self.port
   lay_out(folder)
   return self
 end
 
 local function environment_of(self)
-  local environment = { JOB_STORE = self.store or false }
+  local environment = { JOB_STORE = false }
   for variable, value in pairs(nginx_server.environment) do environment[variable] = value end
+  for variable, value in pairs(self.variables) do environment[variable] = value end
   return environment
 end
 
 local function pid_file(self) return self.folder .. "/build/openresty/nginx.pid" end
 
+-- nil while there is none: an upgrade takes the old one away before it writes its own.
 local function pid_in_file(self)
-  return store_file.exists(pid_file(self)) and tonumber(store_file.read(pid_file(self)))
+  local file = io.open(pid_file(self))
+  local pid = file and tonumber(file:read("*a"))
+  if file then file:close() end
+  return pid
 end
 
 -- Spawns what is told to end, not killed, when the specs end: nginx would leave its workers.
@@ -138,12 +149,12 @@ end
 
 ---Starts nginx and waits until it answers.
 ---@param name string the configuration's, in examples/openresty
----@param options { store: string?, locations: string? }?
+---@param variables table<string, string>? of its environment
 ---@return NginxServer
-function nginx_server.start(name, options)
+function nginx_server.start(name, variables)
   local self = new(2)
-  self.store = options and options.store
-  write_configuration(self, name, options and options.locations)
+  self.variables = variables or {}
+  write_configuration(self, name)
   return launch(self)
 end
 
@@ -155,9 +166,6 @@ end
 function nginx_server.start_with(workers, write, daemon)
   local self = new(workers)
   self.daemon = daemon
-  -- Workers that are nobody put large bodies into files here.
-  assert(os.execute(("chmod 711 %s %s"):format(quoted(self.folder),
-    quoted(self.folder:match("^(.*)/")))))
   self:configure(write(self.port))
   return launch(self)
 end
@@ -210,6 +218,16 @@ end
 ---@return integer[]
 function NginxServer:workers() return nginx_server.children(self.pid) end
 
+local function is_stopped(pid)
+  return store_file.read(("/proc/%d/stat"):format(pid)):match("^.*%) (%a)") == "T"
+end
+
+-- Stopped, not only told to: until it is, a connection may wake it and no other worker.
+local function hold(pid)
+  assert(process.kill(pid, "STOP"))
+  wait_until(function() return is_stopped(pid) end, "a worker to stop")
+end
+
 ---Asks each worker, holding the other ones.
 ---@return table<integer, Response> by pid
 function NginxServer:request_from_each(path, ...)
@@ -217,8 +235,9 @@ function NginxServer:request_from_each(path, ...)
   local workers = self:workers()
   for _, chosen in ipairs(workers) do
     for _, pid in ipairs(workers) do
-      assert(process.kill(pid, pid == chosen and "CONT" or "STOP"))
+      if pid ~= chosen then hold(pid) end
     end
+    assert(process.kill(chosen, "CONT"))
     responses[chosen] = self:request(path, ...)
     assert.equal(tostring(chosen), responses[chosen].headers["x-worker"])
   end
