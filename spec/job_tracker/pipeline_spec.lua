@@ -487,6 +487,15 @@ describe("a run", function()
     assert.equal("theirs", job.result)
   end)
 
+  it("leaves the error of somebody else as it is, too", function()
+    local job, _, _, code = run { steps = { { name = "a", run = function(context, step)
+      assert(JobTracker.update_job(context.task_id, { status = "failed", error = "theirs" }))
+      step:report(0.5)
+    end } } }
+    assert.equal("invalid_transition", code)
+    assert.equal("theirs", job.error)
+  end)
+
   it("ends with Ctrl-C, and is not tried again", function()
     local id = JobTracker.create_job("chapter")
     local worker = child.start(function()

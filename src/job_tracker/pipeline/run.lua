@@ -181,15 +181,19 @@ function Run:close_steps()
   end
 end
 
-function Run:give_up(trouble)
-  self:close_steps()
-  local fields = { status = "failed", error = trouble.message }
+function Run:tell_failure(message)
+  local fields = { status = "failed", error = message }
   -- A table in meta that its author has changed since may hold anything by now.
   if not pcall(self.tell_end, self, fields) then
     self.meta = { steps = self.meta.steps }
     self:tell_end(fields)
   end
-  -- Nothing to be told where the job is gone, has ended, or cannot be written.
+end
+
+function Run:give_up(trouble)
+  self:close_steps()
+  -- A job that somebody else has ended keeps the end, and the error, that they gave it.
+  if trouble.code ~= "invalid_transition" then self:tell_failure(trouble.message) end
   if self.plan.on_error then
     local at = trouble.at or {}
     self.plan.on_error({ task_id = self.id, step = at.name, index = at.index,
