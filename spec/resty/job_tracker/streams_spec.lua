@@ -269,6 +269,26 @@ describe("GET jobs/<id>/events", function()
     status_server.expect_unharmed(server, workers)
   end)
 
+  it("frees the place also where the application has taken ngx.on_abort for itself", function()
+    local server = start([[max_streams = 1, authorize = function()
+      ngx.on_abort(function() ngx.exit(499) end)
+      return true
+    end]], { workers = 1, server = [[location = /collect {
+      content_by_lua_block { collectgarbage() collectgarbage() } }]] })
+    local id = create()
+    for _ = 1, 3 do
+      local opened = stream(server, id)
+      expect_job(opened, id)
+      opened:close()
+      wait_until(function()
+        server:request("/collect") -- it comes with Lua's collector, sooner or later
+        local again = wire.ask(server, "/jobs/" .. id .. "?wait=1")
+        again:close()
+        return again.status == 200
+      end, "the place", 5)
+    end
+  end)
+
   it("keeps nothing of those who have left", function()
     -- While one stays, the watch stays: all that the others leave in it would add up.
     local server = start(nil, { workers = 1, server = [[location = /memory { content_by_lua_block {

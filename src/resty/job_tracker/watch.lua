@@ -87,18 +87,27 @@ local function leave(self, bell)
   if self.id then jobs[self.id] = nil else all = nil end
 end
 
+-- Has the watch given up when Lua's collector finds that nobody holds the value any more.
+local function leave_when_forgotten(self, bell)
+  local held = newproxy(true)
+  getmetatable(held).__gc = function() leave(self, bell) end
+  return held
+end
+
 ---Runs 'body' with a bell to wait for, and gives the watch up, whatever happens: a client
 ---that leaves ends the request (with lua_check_client_abort), in the middle of whatever it
----does.
+---does. An application that has taken ngx.on_abort for itself may end it without us.
 ---@param body fun(bell: table)
 function Watch:hold(body)
   local bell = assert(semaphore.new(0))
   enter(self, bell)
+  local held = leave_when_forgotten(self, bell)
   ngx.on_abort(function()
     leave(self, bell)
     ngx.exit(499)
   end)
   local done, trouble = pcall(body, bell)
+  getmetatable(held).__gc = nil -- and is held until here
   leave(self, bell)
   if not done then error(trouble, 0) end
 end
