@@ -130,6 +130,32 @@ describe("a store file", function()
     new.close()
   end)
 
+  it("that nginx writes is kept until a reload, and the log says that there is another", function()
+    local old = open_readable()
+    local old_id = old.create_job("textbook")
+    local server = status_server.start { store = path, setup = "cancel = true" }
+    assert(os.remove(path))
+    server:request_from_each(UNKNOWN)
+    assert.equal("", server:log())
+    local new = open_readable()
+    local id = new.create_job("textbook")
+    wait_until(function()
+      for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
+        assert.equal(404, response.status)
+      end
+      return count_lines(server, "%[warn%][^\n]* is another file now") == 2
+    end, "each worker to notice", 5)
+    assert.equal(old.get_json(old_id), server:request("/jobs/" .. old_id).body)
+    server:reload()
+    wait_until(function() return #server:workers() == 2 end, "the old workers to end")
+    for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
+      assert.equal(new.get_json(id), response.body)
+    end
+    assert.equal(2, count_lines(server, "%[warn%]"))
+    old.close()
+    new.close()
+  end)
+
   it("that is the same as before is not opened again for each id that is none", function()
     local jobs = open_readable()
     local server = start()

@@ -11,6 +11,10 @@
 -- once a second at most, when it is asked for more than a job that it has; and its poller
 -- looks for it as long as somebody waits. What has the same inode is the same file: an
 -- inode is not given away again while we have its file open.
+--
+-- A file that this nginx writes stays the one that was opened until nginx is reloaded, and
+-- the log says that there is another: jobs that run here are told by the tracker that they
+-- began with, and workers that are nobody could not open what root has opened for them.
 
 local ffi = require "ffi"
 
@@ -23,7 +27,8 @@ local INO, DEV = 32, 136 -- where these eight bytes are, each
 
 local tracker ---@type table? a JobTracker
 local path, options ---@type string?, table?
-local file      -- which one is open
+local file      -- which one is open; where it is kept, the last that was seen
+local is_kept   -- it is written: no other is opened
 local opened_count = 0
 local tried_at  -- the second of the last attempt to open
 local complaint -- what that failed of, so that the log has it once
@@ -42,6 +47,11 @@ local function open_again()
   tried_at = os.time()
   local found = identity()
   if tracker and (not found or found == file) then return false end
+  if is_kept then
+    file = found
+    log("warn", path .. " is another file now; the old one is served until nginx is reloaded")
+    return false
+  end
   local opened, message = require("job_tracker").JobTracker.open(path, options)
   if message ~= complaint then
     complaint = message
@@ -59,14 +69,15 @@ end
 function source.use(settings, logger)
   local JobTracker = require("job_tracker").JobTracker
   log = logger
-  path, tracker, options = nil, nil, {}
+  path, tracker, options, is_kept = nil, nil, {}, false
   for name, value in pairs(settings.store_options or {}) do options[name] = value end
   if not settings.store then
     tracker = JobTracker
     return nil
   elseif settings.writes then
     local opened, message = JobTracker.open(settings.store, options)
-    tracker = opened
+    path, tracker, is_kept = settings.store, opened, true
+    file = identity()
     return not opened and message or nil
   end
   path, options.readonly = settings.store, true
