@@ -81,6 +81,10 @@ local look = "A look at every job, 1,000,000 jobs of one type, CPU time"
 alone(look, "ms", nil, "summary: all, by type", "look/summary/1000000/ours")
 alone(look, "ms", nil, "list: the newest 50", "look/list/1000000/ours")
 
+local death = "An owner killed with kill -9: until its job is seen failed"
+alone(death, "ms", 250, "by wait_job in another process", "death/wait_job/ours")
+alone(death, "ms", 250, "by a stream of nginx, its store read-only", "death/stream/ours")
+
 local memory = "Resident memory of a job with short texts, 1,000,000 jobs"
 alone(memory, "bytes", 400, "created", "memory/created/1000000/ours")
 alone(memory, "bytes", 400, "after ten updates of each, in no order",
