@@ -119,6 +119,12 @@ void check_say(const char *format, ...) {
   va_end(arguments);
 }
 
+void check_prove(const char *promise, const char *method, uint64_t tried) {
+  printf("prove\t%s\t%s\t%llu\t%u\n", promise, method, (unsigned long long)tried,
+         check_failures());
+  fflush(stdout);
+}
+
 _Noreturn void check_skip(const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
@@ -319,10 +325,13 @@ void check_reseed(uint64_t number) {
   random_state = seed + (number << 32);
 }
 
-static double scale(void) {
+static double wanted_scale(void) {
   const char *wanted = getenv("JT_TEST_SCALE");
-  double factor = wanted != NULL ? atof(wanted) : 1;
-  return SANITIZED ? factor / 4 : factor;
+  return wanted != NULL ? atof(wanted) : 1;
+}
+
+static double scale(void) {
+  return SANITIZED ? wanted_scale() / 4 : wanted_scale();
 }
 
 uint64_t check_times(uint64_t times) {
@@ -348,6 +357,7 @@ static int watch_case(const check_case *one, pid_t child) {
   int status = 0;
   double seconds = (one->seconds > 0 ? one->seconds : CHECK_SECONDS);
   if (SANITIZED) seconds *= 4;
+  if (wanted_scale() > 1) seconds *= wanted_scale();
   bool done = join_in_time(child, seconds, &status);
   kill(-child, SIGKILL);
   if (!done) {

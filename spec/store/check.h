@@ -28,7 +28,8 @@
 typedef struct check_case {
   const char *name;
   void (*run)(void);
-  double seconds;                 /* its deadline; 0: CHECK_SECONDS */
+  double seconds;                 /* its deadline, by JT_TEST_SCALE if that is more
+                                     than 1; 0: CHECK_SECONDS */
 } check_case;
 
 #define CHECK_SECONDS 60.0
@@ -48,6 +49,18 @@ _Noreturn void check_skip(const char *format, ...)
 
 /* Prints a line of what a case found out. */
 void check_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+** Prints what a case has tried, and how many checks failed at that, as a row for the
+** table of spec/prove/run: "prove", what is promised, how that was tried to be refuted,
+** how often, and the failures, with tabs in between.
+*/
+void check_prove(const char *promise, const char *method, uint64_t tried);
+
+/* What the store promises. */
+#define PROVE_WHOLE "a reader sees whole jobs"
+#define PROVE_KEPT "a returned update is never lost"
+#define PROVE_KILLED "a kill stops nobody and corrupts nothing"
 
 /* ------------------------------------------------------------------ checks */
 
