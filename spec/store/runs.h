@@ -16,6 +16,8 @@ enum {
   RUNS_DAMAGE_FILES = 400,        /* files damaged at random */
   RUNS_OPEN_KILLS = 150,          /* openers killed or stopped */
   RUNS_OPEN_CROWDS = 25,          /* crowds that open one new file */
+  RUNS_KILLED_TWICE = 96,         /* of one in so many kills: at JT_TEST_SCALE, of
+                                     one in so many less */
   RUNS_KILLS = 600,
   RUNS_THREAD_UPDATES = 60000,    /* by each writing thread */
   RUNS_PING_PONG = 20000,         /* wake-ups between two processes */
