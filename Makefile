@@ -203,6 +203,13 @@ tsan: ## the tests with threads under ThreadSanitizer (clang; SPEC= as above)
 	@BUILD=build/tsan SANITIZED=yes TSAN_OPTIONS=halt_on_error=1 TEST_SECONDS=900 \
 	  tools/test $(call chosen,$(TSAN_TESTS))
 
+# What tries to refute the store's promises, and the table of it.
+.PHONY: prove
+prove: ## kills at every store and instruction, storms, mutants (25 minutes)
+	@tools/deps test prove
+	$(AGAIN) tests
+	@spec/prove/run
+
 .PHONY: lint
 lint: ## compilers with warnings as errors, analysers, luacheck, shellcheck
 	@tools/deps lint

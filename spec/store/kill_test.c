@@ -274,15 +274,21 @@ static bool is_alive(player *p) {
   return CHECK_NOT_HERE("it was to go on");
 }
 
-static void disturb(player *p) {
+typedef struct harm {
+  uint64_t kills, stops;
+} harm;
+
+static void disturb(player *p, harm *done) {
   check_pause(1e-6 * (double)check_below(4000));
   if (!is_alive(p)) return;
   if (check_below(8) == 0) {
     kill(p->process, SIGSTOP);
     check_pause(1e-6 * (double)check_below(8000));
     kill(p->process, SIGCONT);
+    done->stops++;
   } else {
     check_kill(p->process);
+    done->kills++;
     spawn(p);
   }
 }
@@ -293,20 +299,25 @@ static void end_all(player *players, int count) {
     if (players[i].process != 0) CHECK_JOIN(players[i].process);
 }
 
+static uint64_t calls_made(void) {
+  uint64_t calls = 0;
+  for (int i = 0; i < WRITERS; i++) calls += atomic_load(&side->writer[i].calls);
+  return calls;
+}
+
 static void check_end(jt_store *store) {
   job_id none = id_of("none", 1);
-  uint64_t seen[WRITERS][JOBS] = { { 0 } }, calls = 0;
+  uint64_t seen[WRITERS][JOBS] = { { 0 } };
   jt_stats stats;
   CHECK_CODE(erase(store, &none), JT_NOT_FOUND);
   CHECK_AUDIT(store);
   for (int i = 0; i < 200; i++) read_one(store, seen);
-  for (int i = 0; i < WRITERS; i++) calls += atomic_load(&side->writer[i].calls);
   jt_store_stats(store, &stats);
   CHECK_INT(stats.damaged, 0);
   CHECK(stats.recoveries > 0);
   CHECK(stats.evictions > 0);
   check_say("%llu calls, %llu reads, %llu times busy, %llu recoveries, %llu evictions",
-            (unsigned long long)calls, (unsigned long long)atomic_load(&side->read),
+            (unsigned long long)calls_made(), (unsigned long long)atomic_load(&side->read),
             (unsigned long long)atomic_load(&side->busy),
             (unsigned long long)stats.recoveries, (unsigned long long)stats.evictions);
 }
@@ -314,6 +325,7 @@ static void check_end(jt_store *store) {
 static void killed_in_a_storm(void) {
   enum { PLAYERS = WRITERS + READERS };
   static player players[PLAYERS];
+  harm done = { 0, 0 };
   side = check_shared(sizeof *side);
   jt_store *store = file_store("store", SIZE, MAX_JOBS);
   prepare(store);
@@ -321,10 +333,15 @@ static void killed_in_a_storm(void) {
     players[i].role = (role){ i < WRITERS, i < WRITERS ? i : i - WRITERS, i << 20 };
     spawn(&players[i]);
   }
-  for (uint64_t i = 0; i < check_times(RUNS_KILLS) && check_failures() == 0; i++)
-    disturb(&players[check_below(4) ? check_below(WRITERS) : check_below(PLAYERS)]);
+  while (done.kills < check_times(RUNS_KILLS) && check_failures() == 0)
+    disturb(&players[check_below(4) ? check_below(WRITERS) : check_below(PLAYERS)], &done);
   end_all(players, PLAYERS);
   check_end(store);
+  check_prove(PROVE_KILLED, "storm in C: SIGKILL", done.kills);
+  check_prove(PROVE_KILLED, "storm in C: SIGSTOP, SIGCONT", done.stops);
+  check_prove(PROVE_WHOLE, "storm in C: reads, between returned and begun",
+              atomic_load(&side->read));
+  check_prove(PROVE_KEPT, "storm in C: calls", calls_made());
   jt_store_close(store);
 }
 
@@ -333,6 +350,7 @@ static void killed_in_a_storm(void) {
 static void killed_all_at_once(void) {
   enum { PLAYERS = WRITERS + 1 };
   static player players[PLAYERS];
+  uint64_t kills = 0;
   side = check_shared(sizeof *side);
   jt_store *store = file_store("store", SIZE, MAX_JOBS);
   prepare(store);
@@ -344,7 +362,9 @@ static void killed_all_at_once(void) {
     }
     check_pause(1e-6 * (double)(3000 + check_below(10000)));
     for (uint32_t k = 0; k < PLAYERS; k++) {
-      if (is_alive(&players[k])) check_kill(players[k].process);
+      if (!is_alive(&players[k])) continue;
+      check_kill(players[k].process);
+      kills++;
     }
     store = file_open(check_path("store"), false);
     uint64_t seen[WRITERS][JOBS] = { { 0 } };
@@ -352,8 +372,9 @@ static void killed_all_at_once(void) {
     CHECK_AUDIT(store);
     for (int n = 0; n < 100; n++) read_one(store, seen);
     jt_store_close(store);
-    if (check_failures() > 0) return;
+    if (check_failures() > 0) break;
   }
+  check_prove(PROVE_KILLED, "storm in C: all killed at once, file opened anew", kills);
 }
 
 /* ---------------------------------------------------------- a stopped writer */

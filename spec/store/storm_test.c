@@ -194,6 +194,9 @@ static void owners_come_and_go(void) {
             (unsigned long long)atomic_load(&side->deaths_seen));
   CHECK(atomic_load(&side->deaths_seen) > 0);
   jt_store_close(store);
+  check_prove(PROVE_KILLED, "storm of owners: their jobs", side->number);
+  check_prove(PROVE_WHOLE, "storm of owners: looks",
+              atomic_load(&side->looks));
 }
 
 /* ------------------------------------------------- threads, on one mapping */
