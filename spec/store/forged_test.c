@@ -101,11 +101,11 @@ static uint32_t end_unit(const jt_store *store) {
 }
 
 /* Readers and writers without verification, recovery from a dead writer, a first
-   opening: none may crash; the last drops it. */
-static void check_forgery(const forgery *f, bool valid) {
+   opening: none may crash; the last drops it. It has so many units, the heap's last. */
+static void check_forgery_in(uint32_t units, const forgery *f, bool valid) {
   unsigned failures = check_failures();
   scene s = make_scene();
-  uint32_t at = forge(s.store, f, end_unit(s.store) - 20);
+  uint32_t at = forge(s.store, f, end_unit(s.store) - units);
   job_id id = { sizeof forged_id - 1, "" };
   memcpy(id.text, forged_id, sizeof forged_id);
   jt_store *used = region_clone(s.store), view = region_view(s.store, true);
@@ -124,6 +124,10 @@ static void check_forgery(const forgery *f, bool valid) {
   if (check_failures() > failures) check_say("that was: %s", f->name);
   region_free(used);
   end_scene(&s);
+}
+
+static void check_forgery(const forgery *f, bool valid) {
+  check_forgery_in(20, f, valid);
 }
 
 static uint64_t shape(uint64_t status, uint64_t blobs, uint64_t id, uint64_t step) {
@@ -169,6 +173,16 @@ static void what_a_record_may_not_say(void) {
     check_forgery(&forgeries[i], false);
   forgery honest = { "an honest record", plain_record(), 0, 0 };
   check_forgery(&honest, true);
+}
+
+/* With room for all of it, and right in all else. */
+static void a_step_longer_than_any(void) {
+  for (size_t length = JT_STEP_MAX; length <= JT_STEP_MAX + 1; length++) {
+    forgery f = { "a step with room for it", plain_record(), 0, 0 };
+    f.record.step = text_filled(length, 's');
+    check_forgery_in(70, &f, length <= JT_STEP_MAX);
+    free((void *)(uintptr_t)f.record.step.bytes);
+  }
 }
 
 /* Any of the slots, whether it was ever used or not. The first to open the file
@@ -478,7 +492,8 @@ static void pages_of_two_moments(void) {
 }
 
 static const check_case cases[] = {
-  CASE(what_a_record_may_not_say), CASE(owners_that_never_were),
+  CASE(what_a_record_may_not_say), CASE(a_step_longer_than_any),
+  CASE(owners_that_never_were),
   CASE(where_a_blob_may_not_be),
   CASE(where_a_record_may_not_be), CASE(two_jobs_never_share_units),
   CASE(a_job_is_there_once), CASE(an_id_is_there_once),

@@ -7,8 +7,9 @@
 ** build. At the chosen store the process dies instead, with the door open for what the
 ** kernel does to its mutexes.
 **
-** From each of these deaths another process recovers, and is killed in that in turn,
-** before a third one recovers for good.
+** From each of these deaths another process recovers: one that has the file open too,
+** and one that opens it alone. And one is killed in that in turn, before a third one
+** recovers for good.
 */
 #include <signal.h>
 #include <stdlib.h>
@@ -164,6 +165,8 @@ static void kill_everywhere(const scene *s, count *killed) {
     check_progress(s, &changed);
     region_copy(ruin, s->store);
     scene_check_recovery(s, s->store, dead);
+    region_copy(s->store, ruin);
+    scene_check_beginning(s, s->store, dead);
     killed->once++;
     if (check_below(stride()) == 0) kill_again(s, ruin, dead, killed);
     if (check_failures() > 0)

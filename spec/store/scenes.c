@@ -104,15 +104,25 @@ void scene_recover(const scene *s, jt_store *store) {
   write_off(store);
 }
 
-void scene_check_recovery(const scene *s, jt_store *store, pid_t dead) {
-  scene_check_jobs(s, store, dead);
-  write_next(s, store);
+static void check_whole(const scene *s, const jt_store *store, pid_t dead) {
   CHECK_INT(jt_word_load(&store->header->damaged), 0);
   CHECK_AUDIT(store);
   scene_check_jobs(s, store, dead);
-  write_off(store);
-  CHECK_AUDIT(store);
+}
+
+void scene_check_recovery(const scene *s, jt_store *store, pid_t dead) {
   scene_check_jobs(s, store, dead);
+  write_next(s, store);
+  check_whole(s, store, dead);
+  write_off(store);
+  check_whole(s, store, dead);
+}
+
+void scene_check_beginning(const scene *s, jt_store *store, pid_t dead) {
+  region_verify(store);
+  check_whole(s, store, dead);
+  scene_recover(s, store);
+  check_whole(s, store, dead);
 }
 
 /* ------------------------------------------------------------------- trials */

@@ -52,6 +52,9 @@ void scene_check_returned(const scene *s, const jt_store *store, pid_t dead);
    and when the dead have been written off. */
 void scene_check_recovery(const scene *s, jt_store *store, pid_t dead);
 
+/* The same where all others are gone too, and the next one begins anew, alone. */
+void scene_check_beginning(const scene *s, jt_store *store, pid_t dead);
+
 /* Only what whoever writes next does, and writing off. */
 void scene_recover(const scene *s, jt_store *store);
 
