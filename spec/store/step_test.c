@@ -6,13 +6,18 @@
 ** the next writer, must find each job as it was before the call or as it is
 ** after it.
 */
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "scenes.h"
 #include "store/owner.h"
 
@@ -34,49 +39,74 @@ static void check_kill_here(const scene *s, jt_store *clone, pid_t dead) {
   scene_check_recovery(s, clone, dead);
 }
 
-static void call_traced(const scene *s) {
+/* -------------------------------------------------------------- the stepping */
+
+typedef struct tracee {
+  void (*run)(void *context);
+  void *context;
+  pid_t process;
+  int status;
+  uint64_t steps;
+} tracee;
+
+static void run_traced(const tracee *t) {
   if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) _exit(1);
   raise(SIGSTOP);
-  s->trial->call(s);
+  t->run(t->context);
   _exit(check_failures() > 0);
 }
 
-/* False: this machine lets nobody trace. */
-static bool begin_tracing(const scene *s, pid_t *child) {
-  int status;
+static bool stops(tracee *t) {
+  return waitpid(t->process, &t->status, 0) == t->process && WIFSTOPPED(t->status);
+}
+
+static void begin_tracing(tracee *t) {
   fflush(stdout);
-  *child = fork();
-  if (*child == 0) call_traced(s);
-  if (waitpid(*child, &status, 0) != *child || !WIFSTOPPED(status)) return false;
-  return ptrace(PTRACE_SETOPTIONS, *child, NULL, PTRACE_O_EXITKILL) == 0;
+  t->process = fork();
+  if (t->process == 0) run_traced(t);
+  if (!stops(t) || ptrace(PTRACE_SETOPTIONS, t->process, NULL, PTRACE_O_EXITKILL) != 0)
+    check_skip("nobody may be traced here");
+}
+
+/* One instruction. False: it has ended. */
+static bool step(tracee *t) {
+  if (!CHECK_INT(ptrace(PTRACE_SINGLESTEP, t->process, NULL, NULL), 0)) return false;
+  t->steps++;
+  return stops(t);
+}
+
+static void end_tracing(const tracee *t, const char *name, unsigned failures) {
+  if (check_failures() > failures)
+    check_say("in %s: killed after %llu steps", name, (unsigned long long)t->steps);
+  else if (!CHECK_INT(t->status, 0))
+    check_say("in %s", name);
+  if (WIFSTOPPED(t->status)) check_kill(t->process);
+}
+
+/* -------------------------------------------------------- a call, on a region */
+
+static void call(void *context) {
+  const scene *s = context;
+  s->trial->call(s);
 }
 
 /* Steps through the call, to its end; returns how many states it looked at. As long as
    it lives nobody is dead who was not before. */
-static unsigned step_through(const scene *s) {
+static unsigned step_through(scene *s) {
   jt_store *clone = region_clone(s->store), *last = region_clone(s->store);
   uint32_t dead_before = jt_owners_dead(s->store);
-  uint64_t steps = 0;
   unsigned states = 0, failures = check_failures();
-  int status = 0;
-  pid_t child;
-  if (!begin_tracing(s, &child)) check_skip("nobody may be traced here");
-  while (check_failures() == failures) {
-    if (!CHECK_INT(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0)) break;
-    if (!CHECK_INT(waitpid(child, &status, 0), child) || !WIFSTOPPED(status)) break;
-    steps++;
+  tracee t = { .run = call, .context = s };
+  begin_tracing(&t);
+  while (check_failures() == failures && step(&t)) {
     if (memcmp(last->base, s->store->base, s->store->geometry.size) == 0) continue;
     region_copy(last, s->store);
     CHECK(jt_owners_dead(s->store) <= dead_before);
-    check_kill_here(s, clone, child);
+    check_kill_here(s, clone, t.process);
     states++;
   }
-  if (check_failures() > failures)
-    check_say("in %s: killed after %llu steps", s->trial->name, (unsigned long long)steps);
-  else if (!CHECK_INT(status, 0))
-    check_say("in %s", s->trial->name);
-  if (WIFSTOPPED(status)) check_kill(child);
-  scene_check_returned(s, s->store, child);
+  end_tracing(&t, s->trial->name, failures);
+  scene_check_returned(s, s->store, t.process);
   region_free(clone);
   region_free(last);
   return states;
@@ -95,6 +125,66 @@ static void killed_at_every_instruction(void) {
   CHECK(states > 800);
 }
 
+/* ------------------------------------------------------------ making a file */
+
+enum { FILE_JOBS = 4, FILE_UNITS = 32 };
+
+static void make_file(void *context) {
+  (void)context;
+  jt_store_close(file_store("store", region_size(FILE_JOBS, FILE_UNITS), FILE_JOBS));
+}
+
+static size_t size_of(int file) {
+  struct stat status;
+  return fstat(file, &status) == 0 ? (size_t)status.st_size : 0;
+}
+
+static void write_ruin(const unsigned char *bytes, size_t size) {
+  int file = open(check_path("ruin"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  CHECK_INT(write(file, bytes, size), size);
+  close(file);
+}
+
+/* A reader is served, or told to wait; a writer makes or finds a store. */
+static void check_ruin(void) {
+  const jt_options reading = { .readonly = true };
+  jt_store *store;
+  jt_error error;
+  jt_code code = jt_store_open(check_path("ruin"), &reading, &store, &error);
+  if (code == JT_OK) jt_store_close(store);
+  else CHECK_CODE(code, JT_NOT_READY);
+  store = file_store("ruin", region_size(FILE_JOBS, FILE_UNITS), FILE_JOBS);
+  create(store, "job", 1);
+  CHECK_AUDIT(store);
+  jt_store_close(store);
+}
+
+static void killed_making_a_file(void) {
+  size_t most = region_size(FILE_JOBS, FILE_UNITS), last_size = 0;
+  unsigned char *last = check_memory(most), *now;
+  int file = open(check_path("store"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  unsigned states = 0;
+  tracee t = { .run = make_file };
+  now = mmap(NULL, most, PROT_READ, MAP_SHARED, file, 0);
+  CHECK(now != MAP_FAILED);
+  begin_tracing(&t);
+  while (check_failures() == 0 && step(&t)) {
+    size_t size = size_of(file);
+    if (size == last_size && memcmp(last, now, size) == 0) continue;
+    memcpy(last, now, size);
+    last_size = size;
+    write_ruin(last, size);
+    check_ruin();
+    states++;
+  }
+  end_tracing(&t, "the making of a file", 0);
+  check_prove(PROVE_KILLED, "killed at every instruction that makes a file", states);
+  CHECK(states > JT_OWNERS);
+  close(file);
+  free(last);
+}
+
 static const check_case cases[] = { { "killed_at_every_instruction",
-                                      killed_at_every_instruction, 120 } };
+                                      killed_at_every_instruction, 120 },
+                                    CASE(killed_making_a_file) };
 CHECK_MAIN(cases)
