@@ -2,11 +2,14 @@
 -- is there, no job is torn, and nobody else is stopped.
 
 local child = require "child"
+local counted_job = require "counted_job"
 local process = require "process"
 local random = require "random"
 local store_file = require "store_file"
 local wait_until = require "wait_until"
 local JobTracker = require("job_tracker").JobTracker
+
+local fields_of, count_of = counted_job.fields_of, counted_job.count_of
 
 local SEED = 9
 local KILLS = 60
@@ -14,34 +17,6 @@ local KILLS = 60
 after_each(child.end_all)
 after_each(function() JobTracker.clear_jobs() end)
 after_each(store_file.clean)
-
----Fields that all follow from one number, so that a torn job shows.
-local function fields_of(count)
-  return {
-    progress = count % 1000 / 1000,
-    current_step = "step " .. count .. ("."):rep(count % 4000),
-    result = { count, ("r"):rep(count * 7 % 5000) },
-    error = "error " .. count,
-    meta = { count = count, text = ("m"):rep(count % 700) },
-  }
-end
-
----The number that the job's fields agree on; raises where they do not.
-local function count_of(job)
-  if not job.meta then
-    assert(not job.result and not job.error, "half of the first update")
-    assert(job.current_step == "Initializing" and job.progress == 0)
-    return 0
-  end
-  local count = job.meta.count
-  local expected = fields_of(count)
-  assert(job.progress == expected.progress, "torn: progress")
-  assert(job.current_step == expected.current_step, "torn: current_step")
-  assert(job.error == expected.error, "torn: error")
-  assert(job.meta.text == expected.meta.text, "torn: meta")
-  assert(job.result[1] == count and job.result[2] == expected.result[2], "torn: result")
-  return count
-end
 
 ---A file in which a process notes what has returned, outlasting its death.
 local function note_taker(path)
