@@ -72,9 +72,10 @@ end
 ---@param self Writer
 ---@param seen table<string, integer> by id, kept by the reader
 ---@param read fun(id: string): table?
+---@param late boolean? what 'read' gives is from some time ago, like a message of a stream
 ---@return boolean
-function players.look(self, seen, read)
-  local returned = noted(self, RETURNED)
+function players.look(self, seen, read, late)
+  local returned = late and 0 or noted(self, RETURNED)
   local job = read(self.id)
   if not job then return false end
   local begun, count = noted(self, BEGUN), counted_job.count_of(job)
@@ -120,17 +121,39 @@ local function pass_one(tracker, numbers)
   assert(done or code == "not_found", message) -- it may have been evicted
 end
 
----Writes until it is killed, and goes on where another one was.
+---Counts on from where another one was, until it is killed. What 'update' returns tells
+---whether it is known to have been done.
 ---@param self Writer
-function players.write_on(self)
-  local tracker, note = players.open(self.path), note_taker(self.notes)
-  local numbers, count = random.new(process.getpid()), noted(self, BEGUN)
+---@param update fun(count: integer): boolean
+function players.write_counts(self, update)
+  local note, count = note_taker(self.notes), noted(self, BEGUN)
   while true do
     count = count + 1
     note(BEGUN, count)
-    assert(tracker.update_job(self.id, counted_job.fields_of(count)))
-    note(RETURNED, count)
+    if update(count) then note(RETURNED, count) end
+  end
+end
+
+---Writes until it is killed, its own job and such as come and go.
+---@param self Writer
+function players.write_on(self)
+  local tracker, numbers = players.open(self.path), random.new(process.getpid())
+  players.write_counts(self, function(count)
     if numbers:chance(1, 8) then pass_one(tracker, numbers) end
+    return assert(tracker.update_job(self.id, counted_job.fields_of(count)))
+  end)
+end
+
+---A counter that outlasts its process, in a file.
+---@param path string
+---@return fun(more: integer)
+function players.tally(path)
+  local file, sum = assert(io.open(path, "wb")), 0
+  file:setvbuf("no")
+  return function(more)
+    sum = sum + more
+    file:seek("set", 0)
+    file:write(("%d"):format(sum))
   end
 end
 

@@ -27,7 +27,7 @@ function counted_job.count_of(job)
     assert(job.current_step == "Initializing" and job.progress == 0)
     return 0
   end
-  local count = meta.count
+  local count = math.floor(meta.count) -- JSON may have made it 1.0
   local expected = counted_job.fields_of(count)
   assert(job.progress == expected.progress, "torn: progress")
   assert(job.current_step == expected.current_step, "torn: current_step")
