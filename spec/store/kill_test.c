@@ -317,7 +317,8 @@ static void check_end(jt_store *store) {
   CHECK(stats.recoveries > 0);
   CHECK(stats.evictions > 0);
   check_say("%llu calls, %llu reads, %llu times busy, %llu recoveries, %llu evictions",
-            (unsigned long long)calls_made(), (unsigned long long)atomic_load(&side->read),
+            (unsigned long long)calls_made(),
+            (unsigned long long)atomic_load(&side->read),
             (unsigned long long)atomic_load(&side->busy),
             (unsigned long long)stats.recoveries, (unsigned long long)stats.evictions);
 }
@@ -334,7 +335,8 @@ static void killed_in_a_storm(void) {
     spawn(&players[i]);
   }
   while (done.kills < check_times(RUNS_KILLS) && check_failures() == 0)
-    disturb(&players[check_below(4) ? check_below(WRITERS) : check_below(PLAYERS)], &done);
+    disturb(&players[check_below(4) ? check_below(WRITERS) : check_below(PLAYERS)],
+            &done);
   end_all(players, PLAYERS);
   check_end(store);
   check_prove(PROVE_KILLED, "storm in C: SIGKILL", done.kills);

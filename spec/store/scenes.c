@@ -51,7 +51,8 @@ static bool same_but_dead(const jt_job *now, const jt_job *then, pid_t dead) {
 
 /* The times are of another run. Where nothing was to change nothing may. */
 static bool is_new(const jt_job *now, const jt_job *before, const jt_job *after) {
-  return job_same_state(now, after) && (!now || !before || now->version > before->version);
+  return job_same_state(now, after) &&
+         (now == NULL || before == NULL || now->version > before->version);
 }
 
 static bool was_claimed(const scene *s, int i) {
