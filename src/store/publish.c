@@ -9,7 +9,8 @@
 **      copying them still. If it sees any word of ours, then the fence and its
 **      own acquire fence (read.c) make sure that it sees that job's cell
 **      changed too, and throws the copy away.
-**   2. The words, relaxed.
+**   2. The words, relaxed; a record's version after all others, release, for a reader
+**      to whom the cell looks the same again (read.c).
 **   3. The cell, release: the commit.
 **   4. The store's version, release, for those who poll it; then the counters
 **      and the bitmap, which recovery can rebuild.
@@ -56,7 +57,7 @@ void jt_publish(jt_store *store, uint32_t at, uint64_t tagged, uint32_t unit,
   uint64_t words[JT_RECORD_WORDS];
   size_t size = jt_record_encode(record, words);
   before_filling();
-  jt_words_write(jt_unit_words(store, unit), words, size * 8);
+  jt_record_write(jt_unit_words(store, unit), words, size);
   jt_cell_publish(store, at, jt_cell_make(tagged, record->version, unit));
   store_version(header, record->version);
   if (old != NULL) count(header, old, (uint64_t)-1);

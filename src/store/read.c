@@ -10,7 +10,8 @@
 **
 ** In between the reader may have slept for as long as it takes to publish 2^24
 ** versions, and the cell's 24 bits come round again. The record's own version,
-** of 64 bits, tells the two apart: it is loaded again too.
+** of 64 bits, tells the two apart: it is copied before all the rest, which is then of
+** that record or a later one's (record.h), and loaded again after the cell.
 **
 ** Whether a job's owner lives is looked up between the copy and the second look
 ** at the cell. See owner.h for why that is right. Only owned jobs pay for it.
@@ -29,7 +30,8 @@ static bool unchanged(const jt_store *store, uint32_t at, uint64_t cell,
      copy means that we see the changed cell here. */
   atomic_thread_fence(memory_order_acquire);
   const jt_word *record = jt_unit_words(store, jt_cell_unit(cell));
-  return jt_word_load(&store->cells[at]) == cell &&
+  /* The cell by an acquire: the version loaded after it is not older than it. */
+  return jt_cell_load(store, at) == cell &&
          jt_word_load(&record[JT_RECORD_VERSION]) == version;
 }
 

@@ -110,8 +110,11 @@ bool jt_record_copy(const jt_store *store, uint32_t unit, jt_record_words *out) 
   const jt_word *from = jt_unit_words(store, unit);
   jt_shape *s = &out->shape;
   if (!jt_run_inside(&store->geometry, unit, 2)) return false;
-#pragma GCC unroll 9
-  for (size_t i = 0; i < JT_RECORD_FIXED; i++) out->word[i] = jt_word_load(from + i);
+  out->word[JT_RECORD_VERSION] = jt_record_version_first(from);
+  out->word[0] = jt_word_load(from);
+#pragma GCC unroll 7
+  for (size_t i = JT_RECORD_VERSION + 1; i < JT_RECORD_FIXED; i++)
+    out->word[i] = jt_word_load(from + i);
   if (!shape_read(out->word[2], s) || !run_inside(store, unit, s)) return false;
   for (size_t i = JT_RECORD_FIXED; i < s->words; i++)
     out->word[i] = jt_word_load(from + i);

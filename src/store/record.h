@@ -79,6 +79,26 @@ typedef struct jt_record_words {
   uint64_t word[JT_RECORD_WORDS];
 } jt_record_words;
 
+/*
+** The version is stored last and copied first: who copies a record's version copies that
+** record, or a later one's words with it. So a reader who slept until the cell's bits came
+** round again (read.c) can tell from the version alone whether its copy is whole.
+*/
+
+/* Release: pairs with jt_record_version_first. Into a run that nobody refers to yet. */
+static inline void jt_record_write(jt_word *to, const uint64_t *words, size_t count) {
+  enum { AFTER = JT_RECORD_VERSION + 1 };
+  jt_word_store(to, words[0]);
+  jt_words_write(to + AFTER, words + AFTER, (count - AFTER) * 8);
+  atomic_store_explicit(to + JT_RECORD_VERSION, words[JT_RECORD_VERSION],
+                        memory_order_release);
+}
+
+/* Acquire: pairs with jt_record_write. */
+static inline uint64_t jt_record_version_first(const jt_word *from) {
+  return atomic_load_explicit(from + JT_RECORD_VERSION, memory_order_acquire);
+}
+
 /* Sets record->units to what its fields take, written as they are. */
 void jt_record_measure(jt_record *record);
 
