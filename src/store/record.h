@@ -80,9 +80,9 @@ typedef struct jt_record_words {
 } jt_record_words;
 
 /*
-** The version is stored last and copied first: who copies a record's version copies that
-** record, or a later one's words with it. So a reader who slept until the cell's bits came
-** round again (read.c) can tell from the version alone whether its copy is whole.
+** The version is stored last and copied first: who copies a record's version copies
+** that record's words with it, or later ones. So a reader who slept until the cell's
+** bits came round again (read.c) can tell by the version whether its copy is whole.
 */
 
 /* Release: pairs with jt_record_version_first. Into a run that nobody refers to yet. */
