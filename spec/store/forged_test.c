@@ -159,6 +159,7 @@ static void what_a_record_may_not_say(void) {
     { "a version too large", plain_record(), 1, JT_VERSION_LIMIT },
     { "the largest version", plain_record(), 1, UINT64_MAX },
     { "a sequence after the version", plain_record(), 3, 41 },
+    { "a sequence of 0", plain_record(), 3, 0 },
     { "created before the epoch", plain_record(), 4, (uint64_t)-1 },
     { "created in the year 10000", plain_record(), 4, UINT64_C(253402300800000000) },
     { "updated before the epoch", plain_record(), 5, (uint64_t)INT64_MIN },
