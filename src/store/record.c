@@ -178,8 +178,9 @@ bool jt_record_valid(const jt_store *store, const jt_record_words *words) {
   const jt_shape *s = &words->shape;
   double progress;
   memcpy(&progress, &at[8], 8);
-  return at[1] < JT_VERSION_LIMIT && at[3] != 0 && at[3] <= at[1] && at[4] < JT_TIME_LIMIT &&
-         at[5] < JT_TIME_LIMIT && at[6] < JT_TIME_LIMIT && at[7] < JT_TIME_LIMIT &&
+  return at[1] < JT_VERSION_LIMIT && at[3] != 0 && at[3] <= at[1] &&
+         at[4] < JT_TIME_LIMIT && at[5] < JT_TIME_LIMIT && at[6] < JT_TIME_LIMIT &&
+         at[7] < JT_TIME_LIMIT &&
          progress >= 0 && progress <= 1 &&
          (s->blobs == 0 || blobs_valid(store, s->blobs, at + JT_RECORD_FIXED));
 }

@@ -80,6 +80,19 @@ end
 
 local function last_version(id) return (select(2, jobs.get_json(id))) end
 
+-- Until the old workers have gone: as long as they are there they may take a request.
+local function reload_whole(server)
+  local old = {}
+  for _, pid in ipairs(server:workers()) do old[pid] = true end
+  server:reload()
+  wait_until(function()
+    for _, pid in ipairs(server:workers()) do
+      if old[pid] then return false end
+    end
+    return true
+  end, "the old workers to end", 3)
+end
+
 describe("a reload", function()
   it("ends streams and long polls within 2 s, and they go on with the new workers", function()
     local server = start()
@@ -105,16 +118,7 @@ describe("a reload", function()
       assert(jobs.update_job(id, { meta = ("x"):rep(200000) }))
       process.sleep(0.02)
     end
-    local old = server:workers()
-    server:reload()
-    wait_until(function()
-      for _, pid in ipairs(server:workers()) do
-        for _, other in ipairs(old) do
-          if pid == other then return false end
-        end
-      end
-      return true
-    end, "the old workers to end", 3)
+    reload_whole(server)
     slow:close()
   end)
 
@@ -126,7 +130,7 @@ describe("a reload", function()
       end, cancel = true]] }
     local response = server:request("/jobs", "--request", "POST")
     local job = cjson.decode(response.body)
-    server:reload()
+    reload_whole(server)
     assert.equal(response.body, server:request("/jobs/" .. job.task_id).body)
     local opened = wire.ask(server, "/jobs/" .. job.task_id .. "/events")
     for _ = 1, 2 do assert(opened:next()) end
