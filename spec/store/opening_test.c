@@ -225,11 +225,15 @@ static void stopped_at_the_gate(void) {
 
 /* ------------------------------------------------------- who verifies when */
 
-/* Damages the one job that is in the store; whoever verifies drops it. */
+/* Damages the one job that is in the store; whoever verifies drops it. A byte of a
+   time, which may be any byte: so it is changed, not set. */
 static void damage_the_job(const jt_store *store) {
   for (uint32_t at = 0; at < store->geometry.cells; at++) {
     uint64_t cell = jt_word_load(&store->cells[at]);
-    if (cell > 1) overwrite("?", 1, (cell & ((1u << 28) - 1)) * JT_UNIT + 40);
+    if (cell <= 1) continue;
+    uint64_t place = (cell & ((1u << 28) - 1)) * JT_UNIT + 40;
+    uint8_t byte = (uint8_t)~((const uint8_t *)store->header)[place];
+    overwrite(&byte, 1, place);
   }
 }
 
