@@ -350,6 +350,13 @@ const trial trials[] = {
 
 const size_t trial_count = sizeof trials / sizeof trials[0];
 
+const trial *trial_of(const char *name) {
+  for (size_t i = 0; i < trial_count; i++)
+    if (strcmp(trials[i].name, name) == 0) return &trials[i];
+  CHECK_NOT_HERE("no trial has that name");
+  return &trials[0];
+}
+
 /* The same call on a clone tells what it is to do. */
 static void foresee(scene *s) {
   scene elsewhere = *s;

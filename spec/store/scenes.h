@@ -23,6 +23,7 @@ typedef struct trial {
 
 extern const trial trials[];
 extern const size_t trial_count;
+const trial *trial_of(const char *name);
 
 /* What a call does to which jobs. */
 struct scene {

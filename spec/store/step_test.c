@@ -125,6 +125,74 @@ static void killed_at_every_instruction(void) {
   CHECK(states > 800);
 }
 
+/* -------------------------------------------------- while another one waits */
+
+enum { AFTER_RELEASE = 48 };      /* instructions: the C library's way to its wake-up */
+
+static bool holds_lock(const jt_store *store, pid_t process) {
+  uint32_t word;
+  memcpy(&word, &store->header->lock, sizeof word);
+  return (word & FUTEX_TID_MASK) == (uint32_t)process;
+}
+
+static void wait_for_the_lock(void *context) {
+  const scene *s = context;
+  job_id none = id_of("none", 1);
+  CHECK_CODE(erase(s->store, &none), JT_NOT_FOUND);
+}
+
+/* With the lock in its hands. */
+static pid_t step_until_one_waits(scene *s, tracee *t) {
+  while (!holds_lock(s->store, t->process) && step(t)) continue;
+  pid_t waiting = check_fork(wait_for_the_lock, s);
+  check_await_sleeping(waiting);
+  return waiting;
+}
+
+/* A moment is a change of the region or, after the lock was given back, an instruction.
+   False: there are not so many. */
+static bool step_to_moment(const scene *s, tracee *t, jt_store *last, unsigned moment) {
+  unsigned released = 0;
+  for (unsigned seen = 0; seen < moment;) {
+    if (!step(t)) return false;
+    released += released > 0 || !holds_lock(s->store, t->process);
+    bool changed = memcmp(last->base, s->store->base, s->store->geometry.size) != 0;
+    if (changed) region_copy(last, s->store);
+    seen += changed || released > 0;
+  }
+  return released <= AFTER_RELEASE;
+}
+
+/* A real kill. Whoever waits gets the lock, before its patience ends. */
+static bool killed_at_moment(scene *s, unsigned moment) {
+  jt_store *last = region_clone(s->store);
+  tracee t = { .run = call, .context = s };
+  begin_tracing(&t);
+  pid_t waiting = step_until_one_waits(s, &t);
+  region_copy(last, s->store);
+  bool there = step_to_moment(s, &t, last, moment);
+  if (WIFSTOPPED(t.status)) check_kill(t.process);
+  CHECK_JOIN(waiting);
+  scene_check_recovery(s, s->store, t.process);
+  region_free(last);
+  return there;
+}
+
+static void killed_while_another_waits(void) {
+  unsigned moment = 0;
+  scene s = scene_make(trial_of("an update of the progress"));
+  jt_store *start = region_clone(s.store);
+  while (killed_at_moment(&s, moment) && check_failures() == 0) {
+    moment++;
+    region_copy(s.store, start);
+  }
+  if (check_failures() > 0) check_say("killed at moment %u", moment);
+  check_prove(PROVE_KILLED, "SIGKILL while another waits for the lock", moment);
+  CHECK(moment > AFTER_RELEASE + 10);
+  region_free(start);
+  scene_free(&s);
+}
+
 /* ------------------------------------------------------------ making a file */
 
 enum { FILE_JOBS = 4, FILE_UNITS = 32 };
@@ -186,5 +254,6 @@ static void killed_making_a_file(void) {
 
 static const check_case cases[] = { { "killed_at_every_instruction",
                                       killed_at_every_instruction, 120 },
+                                    CASE(killed_while_another_waits),
                                     CASE(killed_making_a_file) };
 CHECK_MAIN(cases)
