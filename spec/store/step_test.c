@@ -135,18 +135,36 @@ static bool holds_lock(const jt_store *store, pid_t process) {
   return (word & FUTEX_TID_MASK) == (uint32_t)process;
 }
 
+typedef struct waiting {
+  const scene *scene;
+  _Atomic uint64_t killed_at;     /* microseconds; 0: the holder lives */
+  pid_t process;
+} waiting;
+
+static uint64_t now(void) {
+  return (uint64_t)(check_now() * 1e6);
+}
+
+/* To be traced takes the holder a while: longer perhaps than one is ready to wait. But
+   not to be let in though it was killed before that is what must not happen. */
 static void wait_for_the_lock(void *context) {
-  const scene *s = context;
+  const waiting *w = context;
   job_id none = id_of("none", 1);
-  CHECK_CODE(erase(s->store, &none), JT_NOT_FOUND);
+  jt_code code;
+  do {
+    uint64_t patience_ends = now() + JT_LOCK_SECONDS * UINT64_C(1000000);
+    code = erase(w->scene->store, &none);
+    uint64_t killed_at = atomic_load(&w->killed_at);
+    if (killed_at != 0 && killed_at < patience_ends) break;
+  } while (code == JT_BUSY);
+  CHECK_CODE(code, JT_NOT_FOUND);
 }
 
 /* With the lock in its hands. */
-static pid_t step_until_one_waits(scene *s, tracee *t) {
-  while (!holds_lock(s->store, t->process) && step(t)) continue;
-  pid_t waiting = check_fork(wait_for_the_lock, s);
-  check_await_sleeping(waiting);
-  return waiting;
+static void step_until_one_waits(waiting *w, tracee *t) {
+  while (!holds_lock(w->scene->store, t->process) && step(t)) continue;
+  w->process = check_fork(wait_for_the_lock, w);
+  check_await_sleeping(w->process);
 }
 
 /* A moment is a change of the region or, after the lock was given back, an instruction.
@@ -164,15 +182,17 @@ static bool step_to_moment(const scene *s, tracee *t, jt_store *last, unsigned m
 }
 
 /* A real kill. Whoever waits gets the lock, before its patience ends. */
-static bool killed_at_moment(scene *s, unsigned moment) {
+static bool killed_at_moment(scene *s, waiting *w, unsigned moment) {
   jt_store *last = region_clone(s->store);
   tracee t = { .run = call, .context = s };
+  atomic_store(&w->killed_at, 0);
   begin_tracing(&t);
-  pid_t waiting = step_until_one_waits(s, &t);
+  step_until_one_waits(w, &t);
   region_copy(last, s->store);
   bool there = step_to_moment(s, &t, last, moment);
   if (WIFSTOPPED(t.status)) check_kill(t.process);
-  CHECK_JOIN(waiting);
+  atomic_store(&w->killed_at, now());
+  CHECK_JOIN(w->process);
   scene_check_recovery(s, s->store, t.process);
   region_free(last);
   return there;
@@ -181,8 +201,10 @@ static bool killed_at_moment(scene *s, unsigned moment) {
 static void killed_while_another_waits(void) {
   unsigned moment = 0;
   scene s = scene_make(trial_of("an update of the progress"));
+  waiting *w = check_shared(sizeof *w);
   jt_store *start = region_clone(s.store);
-  while (killed_at_moment(&s, moment) && check_failures() == 0) {
+  w->scene = &s;
+  while (killed_at_moment(&s, w, moment) && check_failures() == 0) {
     moment++;
     region_copy(s.store, start);
   }
