@@ -73,16 +73,21 @@ local function is_met(row, value)
   return nil
 end
 
+---Whether a row's ratio says how many times faster we are; else it is how many times
+---longer we take.
+local function is_speed(row) return (row.at_least or row.times_faster) ~= nil end
+
 ---What became of a row: the row's own fields and what was measured.
 local function evaluate(row, series)
   local ours, peer = series[row.ours], row.peer and series[row.peer]
   local result = {
     group = row.group, name = row.name, unit = row.unit, against = row.against,
     at_most = row.at_most, at_least = row.at_least, goal = row.goal,
+    times_faster = is_speed(row) or nil,
     ours = ours and spread(ours), peer = peer and spread(peer),
   }
   if ours and peer then
-    result.ratio = row.at_least and ratios(peer, ours) or ratios(ours, peer)
+    result.ratio = is_speed(row) and ratios(peer, ours) or ratios(ours, peer)
   end
   local decisive = row.peer and result.ratio or not row.peer and result.ours
   if decisive then result.met = is_met(row, decisive.median) end
@@ -131,18 +136,33 @@ local function print_line(...)
   io.write((FORMAT:format(...):gsub("%s+$", "\n")))
 end
 
-local function print_heading(result)
-  local ratio = result.at_least and "times faster" or result.against and "ratio" or ""
+---What a group is compared with, if that is one thing; else each row names its own.
+local function common_peer(results, group)
+  local peer
+  for _, result in ipairs(results) do
+    if result.group == group then
+      if peer and result.against ~= peer then return nil end
+      peer = result.against or ""
+    end
+  end
+  return peer
+end
+
+local function print_heading(result, peer)
+  local ratio = result.times_faster and "times faster" or result.against and "ratio" or ""
   io.write("\n", result.group, "\n")
-  print_line("", "job_tracker, " .. result.unit, result.against or "", ratio, "limit", "met")
+  print_line("", "job_tracker, " .. result.unit, peer or "the other", ratio, "limit", "met")
 end
 
 local function print_table(results)
-  local group
+  local group, peer
   for _, result in ipairs(results) do
-    if result.group ~= group then print_heading(result) end
-    group = result.group
-    print_line(result.name, with_spread(result.ours), with_spread(result.peer),
+    if result.group ~= group then
+      group, peer = result.group, common_peer(results, result.group)
+      print_heading(result, peer)
+    end
+    print_line(peer and result.name or "against " .. result.against,
+               with_spread(result.ours), with_spread(result.peer),
                ratio_of(result), limit_of(result), verdict(result))
   end
 end
