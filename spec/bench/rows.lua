@@ -82,6 +82,17 @@ answer("the same headers, a constant", "headers")
 answer("return 200", "static", nil, 1.3)
 answer("shared dict and cjson", "dict", nil, 0.8)
 
+add {
+  group = "Inside an nginx worker, 1,000 jobs", name = "get_json(id)", unit = "ns",
+  against = "the shared dict's get", at_least = 1,
+  ours = "http/calls/get_json/ours", peer = "http/calls/get_json/dict",
+}
+add {
+  group = "Inside an nginx worker, 1,000 jobs", name = "update_job(id, {...})", unit = "ns",
+  against = "get, decode, change, encode, set", at_least = 10,
+  ours = "http/calls/update_job/ours", peer = "http/calls/update_job/dict",
+}
+
 local function alone(group, unit, limit, name, series)
   add { group = group, unit = unit, name = name, ours = series, at_most = limit }
 end
