@@ -64,6 +64,17 @@ for _, call in ipairs { "get", "update", "create" } do
     }
   end
 end
+for _, call in ipairs { "get", "replace" } do
+  for _, size in ipairs { { 4096, "4 KiB" }, { 32768, "32 KiB" }, { 262144, "256 KiB" },
+                          { 1048576, "1 MiB" } } do
+    add {
+      group = "Large results from C, a call, 1,000 jobs, files on tmpfs", unit = "us",
+      name = ("%s, %s"):format(call, size[2]), against = "LMDB", at_least = 1,
+      ours = ("blob/%s/%d/ours"):format(call, size[1]),
+      peer = ("blob/%s/%d/lmdb"):format(call, size[1]),
+    }
+  end
+end
 add {
   group = "Drawing an id (in no create above)", unit = "ns",
   name = "a number: a third of a UUID", against = "a UUID, libuuid",
