@@ -104,6 +104,11 @@ add {
   ours = "http/calls/update_job/ours", peer = "http/calls/update_job/dict",
 }
 
+add {
+  group = "A waiting process, from the update on", unit = "us",
+  name = "to the return of wait_job", against = "a bare futex wake", at_most = 1.5,
+  ours = "wake/return/ours", peer = "wake/return/futex",
+}
 local function alone(group, unit, limit, name, series)
   add { group = group, unit = unit, name = name, ours = series, at_most = limit }
 end
