@@ -104,6 +104,18 @@ add {
   ours = "http/calls/update_job/ours", peer = "http/calls/update_job/dict",
 }
 
+local function beside(name, limit, worker, how, alone)
+  add {
+    group = "One process updates, another reads, 10,000 jobs, a call", unit = "ns",
+    name = name, against = "alone", at_most = limit,
+    ours = ("together/%s/%s"):format(worker, how),
+    peer = ("together/%s/alone"):format(alone or worker),
+  }
+end
+beside("get", 1.3, "reader", "both")
+beside("  while the other updates another store", nil, "reader", "apart")
+beside("update", 1.3, "writer", "both")
+beside("  another store", nil, "stranger", "apart", "writer")
 add {
   group = "A waiting process, from the update on", unit = "us",
   name = "to the return of wait_job", against = "a bare futex wake", at_most = 1.5,
