@@ -121,6 +121,14 @@ add {
   name = "to the return of wait_job", against = "a bare futex wake", at_most = 1.5,
   ours = "wake/return/ours", peer = "wake/return/futex",
 }
+for _, call in ipairs { "get", "update" } do
+  add {
+    group = "From C, by how much a call is longer at 1,000,000 jobs than at 1,000",
+    unit = "ns", name = call, against = "one word of as much memory", at_most = 2,
+    ours = "growth/" .. call, peer = "growth/read",
+  }
+end
+
 local function alone(group, unit, limit, name, series)
   add { group = group, unit = unit, name = name, ours = series, at_most = limit }
 end
