@@ -1,12 +1,13 @@
--- Reads the samples of a run, prints the table, writes the figures as JSON.
+-- Reads the samples of a run, prints the table, writes the figures as JSON and draws them.
 --
---   lua5.4 report.lua SAMPLES RESULTS.json CHECK PART...
+--   lua5.4 report.lua SAMPLES RESULTS.json CHART.svg CHECK PART...
 --
 -- Shows the rows of the parts that ran: those whose series begin with the part's name.
 -- Exits with 1 if CHECK is "yes" and a limit of theirs is not met, or was not measured.
 -- The files' lines: "sample", series, number; "fact", name, text; "missing", what
 -- could not be measured, why. Tabs in between. Further facts come from 'run'.
 
+local chart = require "chart"
 local json = require "json"
 local rows = require "rows"
 
@@ -81,7 +82,7 @@ local function is_speed(row) return (row.at_least or row.times_faster) ~= nil en
 local function evaluate(row, series)
   local ours, peer = series[row.ours], row.peer and series[row.peer]
   local result = {
-    group = row.group, name = row.name, unit = row.unit, against = row.against,
+    group = row.group, name = row.name, label = row.label, unit = row.unit, against = row.against,
     at_most = row.at_most, at_least = row.at_least, goal = row.goal,
     times_faster = is_speed(row) or nil,
     ours = ours and spread(ours), peer = peer and spread(peer),
@@ -141,8 +142,9 @@ local function common_peer(results, group)
   local peer
   for _, result in ipairs(results) do
     if result.group == group then
-      if peer and result.against ~= peer then return nil end
-      peer = result.against or ""
+      local against = result.against or ""
+      if peer and against ~= peer then return nil end
+      peer = against
     end
   end
   return peer
@@ -176,10 +178,9 @@ end
 
 ------------------------------------------------------------------------- main
 
-local function write_json(path, run, results)
+local function write(path, ...)
   local file = assert(io.open(path, "w"))
-  assert(file:write(json.encode { facts = run.facts, missing = run.missing[1] and run.missing,
-                                  rows = results }, "\n"))
+  assert(file:write(...))
   assert(file:close())
 end
 
@@ -193,7 +194,7 @@ local function rows_of(parts)
   return result
 end
 
-local function main(samples, path, check, ...)
+local function main(samples, results_path, chart_path, check, ...)
   local run, results, unmet = read_run(samples), {}, 0
   for i, row in ipairs(rows_of { ... }) do
     results[i] = evaluate(row, run.series)
@@ -203,7 +204,9 @@ local function main(samples, path, check, ...)
   print_table(results)
   for _, text in ipairs(run.missing) do io.write("\nNot measured: ", text, "\n") end
   io.write("\nMedians, with the quartiles; ratios are of samples taken side by side.\n")
-  write_json(path, run, results)
+  local whole = { facts = run.facts, missing = run.missing[1] and run.missing, rows = results }
+  write(results_path, json.encode(whole), "\n")
+  write(chart_path, chart.render(whole))
   io.write(unmet == 0 and "All limits are met.\n"
            or ("%d limits are not met or were not measured.\n"):format(unmet))
   return (unmet == 0 or check ~= "yes") and 0 or 1
