@@ -112,7 +112,7 @@ local function with_spread(figures)
 end
 
 local function limit_of(result)
-  if not has_limit(result) then return "" end
+  if not has_limit(result) then return result.goal and "goal " .. result.goal or "" end
   local text = (result.at_most and "<= " or ">= ") .. (result.at_most or result.at_least)
   if result.goal then text = text .. ", goal " .. result.goal end
   return text .. (result.against and "" or " " .. result.unit)
