@@ -224,7 +224,7 @@ demo: ## nginx shows the progress of a pipeline that writes a textbook chapter
 	@examples/demo
 
 .PHONY: bench
-bench: ## the ratios to LMDB and to bare C functions
+bench: ## job_tracker beside LMDB, Redis, shared dict, tables: figures and a chart
 	@tools/deps bench
 	$(AGAIN) all
 	@BUILD="$(abspath $(BUILD))" spec/bench/run

@@ -1,6 +1,6 @@
 /*
 ** crowd.h - the in-memory store filled with many jobs, for what is measured of a
-** whole store: look_bench.c, memory_bench.c, recovery_bench.c.
+** whole store, or by several processes.
 */
 #ifndef CROWD_H
 #define CROWD_H

@@ -1,41 +1,29 @@
--- Measures calls from Lua, ours and the floor's by turns, and prints samples for
+-- Measures calls from Lua, ours and a peer's by turns, and prints samples for
 -- report.lua: nanoseconds a call. Runs on Lua 5.4 and on LuaJIT.
 --
 --   lua lua_bench.lua FOLDER ABI ROUNDS     FOLDER: where this file is
-
-local floor = require "floor"
-local JobTracker = require("job_tracker").JobTracker
+--
+-- Peers that these variables do not name are not measured: BENCH_REDIS_SOCKET and
+-- BENCH_REDIS_PID, of a server that runs; BENCH_PYTHON, a command.
 
 local folder, abi, rounds = arg[1], arg[2], tonumber(arg[3])
 
-local JOBS = 1000         -- in the store
-local REPEATS = 10        -- each job is called for so many times in a sample
-local WARM_UP = 3         -- and so many times before, unmeasured
+package.path = folder .. "/?.lua;" .. package.path
+local floor = require "floor"
+local calls = require "calls"
+local peer_table = require "peer_table"
+local JobTracker = require("job_tracker").JobTracker
 
----What a case goes over: call number i is about ids[i].
----@class BenchLoad
----@field ids string[]
----@field progress number[]
----@field steps string[]
+local function print_sample(series, value)
+  print(("sample\t%s\t%.2f"):format(series, value))
+end
 
-local STEPS = {
-  "Section 1 of 6: Threads", "Section 2 of 6: Memory order", "Section 3 of 6: Locks",
-  "Section 4 of 6: Futexes", "Section 5 of 6: Recovery", "Section 6 of 6: Proofs",
-}
-
----@return BenchLoad
-local function new_load()
-  local load = { ids = {}, progress = {}, steps = {} }
-  for i = 1, JOBS do
-    load.ids[i] = assert(JobTracker.create_job("chapter"))
-    load.progress[i] = i / 1024
-    load.steps[i] = STEPS[i % #STEPS + 1]
-  end
-  for i = JOBS, 2, -1 do
-    local j = math.random(i)
-    load.ids[i], load.ids[j] = load.ids[j], load.ids[i]
-  end
-  return load
+---@return BenchSide
+local function side(name, code, call, expected)
+  return {
+    name = name, compiled = calls.compile(folder, code, call), expected = expected,
+    clock = floor.cpu_time,
+  }
 end
 
 local function sum(numbers)
@@ -44,97 +32,119 @@ local function sum(numbers)
   return total
 end
 
-local function nothing() end
-
----Gives every job, and the floor, something to be read.
-local function prepare_to_read(load)
+---@param get_job function of the side to be looked at
+local function verify_updates(get_job, load)
   for i, id in ipairs(load.ids) do
-    local fields = { progress = load.progress[i], current_step = load.steps[i] }
-    assert(JobTracker.update_job(id, fields))
-  end
-  floor.update_job("any", { progress = 0.5 })
-end
-
-local function read_sums(load) return sum(load.progress), #load.ids * 0.5 end
-
-local function count_of_calls(load) return #load.ids, #load.ids end
-
-local function verify_updates(load)
-  for i, id in ipairs(load.ids) do
-    local job = JobTracker.get_job(id)
+    local job = get_job(id)
     assert(job.progress == load.progress[i] and job.current_step == load.steps[i],
            "an update did not happen")
   end
 end
 
----What one row of the report needs.
----@class BenchCase
----@field name string in the series
----@field code string the file below lua/ that makes the calls
----@field ours function
----@field floor function
----@field prepare fun(load: BenchLoad) once, before the measuring
----@field expected fun(load: BenchLoad): number, number what 'code' returns: ours, the floor's
----@field verify fun(load: BenchLoad) that what was to happen has happened
-
----@type BenchCase[]
-local cases = {
-  {
-    name = "update_job", code = "update_job",
-    ours = JobTracker.update_job, floor = floor.update_job,
-    prepare = nothing, expected = count_of_calls, verify = verify_updates,
-  },
-  {
-    name = "get_job", code = "get_job",
-    ours = JobTracker.get_job, floor = floor.get_job,
-    prepare = prepare_to_read, expected = read_sums, verify = nothing,
-  },
-  {
-    name = "get_large_job", code = "get_job",
-    ours = JobTracker.get_job, floor = floor.get_large_job,
-    prepare = prepare_to_read, expected = read_sums, verify = nothing,
-  },
-}
-
----Runs the compiled case so many times; each time must return 'expected'.
-local function run(compiled, load, expected, times)
-  local right = 0
-  for _ = 1, times do
-    if compiled(load) == expected then right = right + 1 end
+---Gives every job something to be read.
+local function update_all(update_job, load)
+  for i, id in ipairs(load.ids) do
+    assert(update_job(id, { progress = load.progress[i], current_step = load.steps[i] }))
   end
-  assert(right == times, "a call returned something else")
 end
 
-local function measure(compiled, load, expected)
-  collectgarbage()
-  run(compiled, load, expected, WARM_UP)
-  local start = floor.cpu_time()
-  run(compiled, load, expected, REPEATS)
-  return (floor.cpu_time() - start) / (REPEATS * #load.ids)
-end
+---------------------------------------------------------------- the sides of a case
 
-local function new_peer(case, name, expected)
-  local compiled = assert(loadfile(folder .. "/lua/" .. case.code .. ".lua"))(case[name])
-  return { name = name, compiled = compiled, expected = expected }
-end
-
-local function sample(case, peer, load)
-  local time = measure(peer.compiled, load, peer.expected)
-  print(("sample\tlua/%s/%s/%s\t%.2f"):format(abi, case.name, peer.name, time))
-end
-
-for _, case in ipairs(cases) do
-  local load = new_load()
-  case.prepare(load)
-  local ours_expected, floor_expected = case.expected(load)
-  local first = new_peer(case, "ours", ours_expected)
-  local second = new_peer(case, "floor", floor_expected)
-  for _ = 1, rounds do
-    sample(case, first, load)
-    sample(case, second, load)
-    first, second = second, first
-  end
-  case.verify(load)
+---Measures 'update_job' beside another side; makes the jobs, and removes them.
+---@param name string of the case
+---@param get_job function? the other's, to look whether its updates have happened
+local function compare_updates(name, new_other, times, get_job)
+  local load = calls.new_load(JobTracker.create_job)
+  local ours = side("ours", "update_job", JobTracker.update_job, #load.ids)
+  calls.compare({
+    series = ("lua/%s/%s"):format(abi, name), sides = { ours, new_other(load) },
+    verify = function()
+      verify_updates(JobTracker.get_job, load)
+      if get_job then verify_updates(get_job, load) end
+    end,
+  }, load, times, print_sample)
   JobTracker.clear_jobs()
 end
+
+---The same of 'get_job(id).progress'.
+local function compare_reads(name, new_other, times)
+  local load = calls.new_load(JobTracker.create_job)
+  update_all(JobTracker.update_job, load)
+  local ours = side("ours", "get_job", JobTracker.get_job, sum(load.progress))
+  calls.compare({
+    series = ("lua/%s/%s"):format(abi, name), sides = { ours, new_other(load) },
+  }, load, times, print_sample)
+  JobTracker.clear_jobs()
+end
+
+local function measure_floor()
+  compare_updates("update_job", function(load)
+    return side("floor", "update_job", floor.update_job, #load.ids)
+  end, rounds)
+  floor.update_job("any", { progress = 0.5 })
+  for name, call in pairs { get_job = floor.get_job, get_large_job = floor.get_large_job } do
+    compare_reads(name, function(load)
+      return side("floor", "get_job", call, #load.ids * 0.5)
+    end, rounds)
+  end
+end
+
+local function measure_table()
+  compare_updates("update_table", function(load)
+    for _, id in ipairs(load.ids) do peer_table.create_job(id) end
+    return side("table", "update_job", peer_table.update_job, #load.ids)
+  end, rounds, peer_table.get_job)
+end
+
+----------------------------------------------------------------------------- Redis
+
+---A call of its is two orders of magnitude longer: one of each job will do.
+local function redis_side(redis, code, call, expected)
+  local result = side("redis", code, call, expected)
+  result.clock, result.repeats = redis.cpu_time, 1
+  return result
+end
+
+local function measure_redis(socket, pid)
+  local redis = require "peer_redis"
+  local times = math.ceil(rounds / 4)
+  redis.connect(socket, tonumber(pid))
+  local function create_all(load)
+    for _, id in ipairs(load.ids) do redis.create_job(id) end
+  end
+  for name, call in pairs { update_redis = redis.update_job, hset_redis = redis.set_fields } do
+    compare_updates(name, function(load)
+      create_all(load)
+      return redis_side(redis, "update_job", call, #load.ids)
+    end, times, redis.get_job)
+  end
+  compare_reads("get_redis", function(load)
+    create_all(load)
+    update_all(redis.update_job, load)
+    return redis_side(redis, "get_job", redis.get_job, sum(load.progress))
+  end, times)
+end
+
+---------------------------------------------------------------------------- Python
+
+---A process for each sample: it begins to measure when it has warmed up.
+local function measure_dataclass(python)
+  compare_updates("update_dataclass", function(load)
+    local command = ("'%s' '%s/peer_dataclass.py' %d 10 3"):format(python, folder, #load.ids)
+    return { name = "dataclass", measure = function()
+      local pipe = assert(io.popen(command))
+      local time = pipe:read("*n")
+      pipe:close()
+      return assert(time, "Python has measured nothing")
+    end }
+  end, math.ceil(rounds / 4))
+end
+
+------------------------------------------------------------------------------ main
+
+local socket, python = os.getenv("BENCH_REDIS_SOCKET"), os.getenv("BENCH_PYTHON")
+measure_floor()
+measure_table()
+if socket then measure_redis(socket, os.getenv("BENCH_REDIS_PID")) end
+if python then measure_dataclass(python) end
 print(("fact\tlua %s\t%s"):format(abi, jit and jit.version or _VERSION))

@@ -11,17 +11,13 @@
 ** moment. Whether it held the lock then, the store itself tells: it counts such
 ** deaths. Those who did not die of it are not counted; another one is sent.
 */
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "crowd.h"
 
 enum { WARM_UP = 2000, ATTEMPTS = 200 };
@@ -39,25 +35,6 @@ typedef struct bench {
   board *board;
   bench_random random;
 } bench;
-
-static pid_t fork_child(void) {
-  pid_t parent = getpid(), child = fork();
-  if (child < 0) bench_die("fork: %s", strerror(errno));
-  if (child == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(1);
-  }
-  return child;
-}
-
-/* Returns the signal that ended the child, 0 if it ended by itself. */
-static int wait_for(pid_t child) {
-  int status;
-  while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) bench_die("waitpid: %s", strerror(errno));
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) bench_die("a child has failed");
-  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-}
 
 static uint64_t recoveries(const bench *b) {
   jt_stats stats;
@@ -85,11 +62,11 @@ static void let_it_run(bench *b) {
 static void kill_a_writer(bench *b) {
   atomic_store_explicit(&b->board->updates, 0, memory_order_relaxed);
   b->random.state++;
-  pid_t victim = fork_child();
+  pid_t victim = child_fork();
   if (victim == 0) be_victim(b);
   let_it_run(b);
   kill(victim, SIGKILL);
-  if (wait_for(victim) != SIGKILL) bench_die("the victim was not killed");
+  if (child_wait(victim) != SIGKILL) bench_die("the victim was not killed");
 }
 
 static void time_first_call(bench *b) {
@@ -102,12 +79,12 @@ static void time_first_call(bench *b) {
 }
 
 static void time_first_call_of_a_child(bench *b) {
-  pid_t child = fork_child();
+  pid_t child = child_fork();
   if (child == 0) {
     time_first_call(b);
     _exit(0);
   }
-  if (wait_for(child) != 0) bench_die("the next writer was killed");
+  if (child_wait(child) != 0) bench_die("the next writer was killed");
 }
 
 static void measure(bench *b, const char *name, void (*next_writer)(bench *)) {
@@ -133,9 +110,7 @@ static void verify(const bench *b) {
 int main(int count, char **arguments) {
   if (count != 3) bench_die("usage: recovery_bench ROUNDS JOBS");
   bench b = { .jobs = (uint32_t)strtoul(arguments[2], NULL, 10) };
-  b.board = mmap(NULL, sizeof *b.board, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (b.board == MAP_FAILED) bench_die("mmap: %s", strerror(errno));
+  b.board = child_share(sizeof *b.board);
   b.store = crowd_make(b.jobs);
   crowd_update(b.store, b.jobs, b.jobs);
   bench_progress("killing writers");

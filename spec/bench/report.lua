@@ -1,12 +1,13 @@
--- Reads the samples of a run, prints the table, writes the figures as JSON.
+-- Reads the samples of a run, prints the table, writes the figures as JSON and draws them.
 --
---   lua5.4 report.lua SAMPLES RESULTS.json CHECK PART...
+--   lua5.4 report.lua SAMPLES RESULTS.json CHART.svg CHECK PART...
 --
 -- Shows the rows of the parts that ran: those whose series begin with the part's name.
 -- Exits with 1 if CHECK is "yes" and a limit of theirs is not met, or was not measured.
 -- The files' lines: "sample", series, number; "fact", name, text; "missing", what
 -- could not be measured, why. Tabs in between. Further facts come from 'run'.
 
+local chart = require "chart"
 local json = require "json"
 local rows = require "rows"
 
@@ -73,16 +74,21 @@ local function is_met(row, value)
   return nil
 end
 
+---Whether a row's ratio says how many times faster we are; else it is how many times
+---longer we take.
+local function is_speed(row) return (row.at_least or row.times_faster) ~= nil end
+
 ---What became of a row: the row's own fields and what was measured.
 local function evaluate(row, series)
   local ours, peer = series[row.ours], row.peer and series[row.peer]
   local result = {
-    group = row.group, name = row.name, unit = row.unit, against = row.against,
+    group = row.group, name = row.name, label = row.label, unit = row.unit, against = row.against,
     at_most = row.at_most, at_least = row.at_least, goal = row.goal,
+    times_faster = is_speed(row) or nil,
     ours = ours and spread(ours), peer = peer and spread(peer),
   }
   if ours and peer then
-    result.ratio = row.at_least and ratios(peer, ours) or ratios(ours, peer)
+    result.ratio = is_speed(row) and ratios(peer, ours) or ratios(ours, peer)
   end
   local decisive = row.peer and result.ratio or not row.peer and result.ours
   if decisive then result.met = is_met(row, decisive.median) end
@@ -106,7 +112,7 @@ local function with_spread(figures)
 end
 
 local function limit_of(result)
-  if not has_limit(result) then return "" end
+  if not has_limit(result) then return result.goal and "goal " .. result.goal or "" end
   local text = (result.at_most and "<= " or ">= ") .. (result.at_most or result.at_least)
   if result.goal then text = text .. ", goal " .. result.goal end
   return text .. (result.against and "" or " " .. result.unit)
@@ -131,18 +137,34 @@ local function print_line(...)
   io.write((FORMAT:format(...):gsub("%s+$", "\n")))
 end
 
-local function print_heading(result)
-  local ratio = result.at_least and "times faster" or result.against and "ratio" or ""
+---What a group is compared with, if that is one thing; else each row names its own.
+local function common_peer(results, group)
+  local peer
+  for _, result in ipairs(results) do
+    if result.group == group then
+      local against = result.against or ""
+      if peer and against ~= peer then return nil end
+      peer = against
+    end
+  end
+  return peer
+end
+
+local function print_heading(result, peer)
+  local ratio = result.times_faster and "times faster" or result.against and "ratio" or ""
   io.write("\n", result.group, "\n")
-  print_line("", "job_tracker, " .. result.unit, result.against or "", ratio, "limit", "met")
+  print_line("", "job_tracker, " .. result.unit, peer or "the other", ratio, "limit", "met")
 end
 
 local function print_table(results)
-  local group
+  local group, peer
   for _, result in ipairs(results) do
-    if result.group ~= group then print_heading(result) end
-    group = result.group
-    print_line(result.name, with_spread(result.ours), with_spread(result.peer),
+    if result.group ~= group then
+      group, peer = result.group, common_peer(results, result.group)
+      print_heading(result, peer)
+    end
+    print_line(peer and result.name or "against " .. result.against,
+               with_spread(result.ours), with_spread(result.peer),
                ratio_of(result), limit_of(result), verdict(result))
   end
 end
@@ -156,10 +178,9 @@ end
 
 ------------------------------------------------------------------------- main
 
-local function write_json(path, run, results)
+local function write(path, ...)
   local file = assert(io.open(path, "w"))
-  assert(file:write(json.encode { facts = run.facts, missing = run.missing[1] and run.missing,
-                                  rows = results }, "\n"))
+  assert(file:write(...))
   assert(file:close())
 end
 
@@ -173,7 +194,7 @@ local function rows_of(parts)
   return result
 end
 
-local function main(samples, path, check, ...)
+local function main(samples, results_path, chart_path, check, ...)
   local run, results, unmet = read_run(samples), {}, 0
   for i, row in ipairs(rows_of { ... }) do
     results[i] = evaluate(row, run.series)
@@ -183,7 +204,9 @@ local function main(samples, path, check, ...)
   print_table(results)
   for _, text in ipairs(run.missing) do io.write("\nNot measured: ", text, "\n") end
   io.write("\nMedians, with the quartiles; ratios are of samples taken side by side.\n")
-  write_json(path, run, results)
+  local whole = { facts = run.facts, missing = run.missing[1] and run.missing, rows = results }
+  write(results_path, json.encode(whole), "\n")
+  write(chart_path, chart.render(whole))
   io.write(unmet == 0 and "All limits are met.\n"
            or ("%d limits are not met or were not measured.\n"):format(unmet))
   return (unmet == 0 or check ~= "yes") and 0 or 1

@@ -15,21 +15,13 @@
 
 #include "peer.h"
 
-static const bench_peer *const peers[] = {
-  &peer_job_tracker,
-#ifdef BENCH_LMDB
-  &peer_lmdb,
-#endif
-};
-
-enum { PEERS = sizeof peers / sizeof peers[0] };
 enum { BATCH = 20000, SLICE = 50000 };   /* at most */
 
 /* The ids lie in a row in the order of the calls, and nothing else does: to fetch the
    next one costs nobody a cache miss, and little room in the caches. */
 typedef struct bench {
   uint32_t jobs;
-  void *store[PEERS];
+  void *store[BENCH_PEERS];
   uint32_t rounds, batch, warm_up;
   double *progress;       /* what each job has */
   bench_id *id;           /* of all jobs for create, of a batch for the rest */
@@ -43,19 +35,15 @@ static void *allocate(size_t count, size_t size) {
   return block;
 }
 
-/* Who is number i in this round: each one is the first as often as the others. */
-static int turn(uint32_t round, int i) {
-  return (int)((round + (uint32_t)i) % PEERS);
-}
-
 /* ------------------------------------------------------------------- create */
 
 static void open_all(bench *b, const char *folder) {
-  for (int i = 0; i < PEERS; i++) b->store[i] = peers[i]->open(folder, b->jobs);
+  for (int i = 0; i < BENCH_PEERS; i++)
+    b->store[i] = bench_peers[i]->open(folder, b->jobs, 0);
 }
 
 static void close_all(bench *b) {
-  for (int i = 0; i < PEERS; i++) peers[i]->close(b->store[i]);
+  for (int i = 0; i < BENCH_PEERS; i++) bench_peers[i]->close(b->store[i]);
 }
 
 static uint64_t create_slice(const bench_peer *peer, void *store, const bench_id *from,
@@ -66,19 +54,19 @@ static uint64_t create_slice(const bench_peer *peer, void *store, const bench_id
 }
 
 static void create_all(bench *b, uint32_t round) {
-  uint64_t time[PEERS] = { 0 };
+  uint64_t time[BENCH_PEERS] = { 0 };
   for (uint32_t from = 0; from < b->jobs; from += SLICE, round++) {
     uint32_t left = b->jobs - from, count = left < SLICE ? left : SLICE;
-    for (int i = 0; i < PEERS; i++) {
-      int who = turn(round, i);
-      time[who] += create_slice(peers[who], b->store[who], b->id + from, count);
+    for (int i = 0; i < BENCH_PEERS; i++) {
+      int who = bench_turn(round, i);
+      time[who] += create_slice(bench_peers[who], b->store[who], b->id + from, count);
     }
   }
-  for (int i = 0; i < PEERS; i++) {
-    if (peers[i]->count(b->store[i]) != b->jobs)
-      bench_die("%s did not create all jobs", peers[i]->name);
+  for (int i = 0; i < BENCH_PEERS; i++) {
+    if (bench_peers[i]->count(b->store[i]) != b->jobs)
+      bench_die("%s did not create all jobs", bench_peers[i]->name);
     bench_sample((double)time[i] / b->jobs, "store/create/%u/%s", b->jobs,
-                 peers[i]->name);
+                 bench_peers[i]->name);
   }
 }
 
@@ -108,8 +96,8 @@ static void warm_up_get(const bench *b, int who, bench_random random) {
   for (uint32_t i = 0; i < b->warm_up; i++) {
     uint32_t index = bench_below(&random, b->jobs);
     bench_id id = bench_make_id(index);
-    if (peers[who]->get(b->store[who], &id) != b->progress[index])
-      bench_die("%s: %s is not as it was left", peers[who]->name, id.text);
+    if (bench_peers[who]->get(b->store[who], &id) != b->progress[index])
+      bench_die("%s: %s is not as it was left", bench_peers[who]->name, id.text);
   }
 }
 
@@ -117,30 +105,31 @@ static void warm_up_update(const bench *b, int who, bench_random random) {
   for (uint32_t i = 0; i < b->warm_up; i++) {
     uint32_t index = bench_below(&random, b->jobs);
     bench_id id = bench_make_id(index);
-    peers[who]->update(b->store[who], &id, b->progress[index], bench_step(index));
+    bench_peers[who]->update(b->store[who], &id, b->progress[index], bench_step(index));
   }
 }
 
 static double get_batch(const bench *b, int who) {
-  const bench_peer *peer = peers[who];
+  const bench_peer *peer = bench_peers[who];
   double sum = 0;
   for (uint32_t i = 0; i < b->batch; i++) sum += peer->get(b->store[who], &b->id[i]);
   return sum;
 }
 
 static void measure_get(const bench *b, int who, bench_random random) {
+  const bench_peer *peer = bench_peers[who];
   double expected = 0;
   for (uint32_t i = 0; i < b->batch; i++) expected += b->progress[b->index[i]];
   warm_up_get(b, who, random);
   uint64_t start = bench_cpu_time();
   double sum = get_batch(b, who);
   uint64_t time = bench_cpu_time() - start;
-  if (sum != expected) bench_die("%s has other jobs than it was given", peers[who]->name);
-  bench_sample((double)time / b->batch, "store/get/%u/%s", b->jobs, peers[who]->name);
+  if (sum != expected) bench_die("%s has other jobs than it was given", peer->name);
+  bench_sample((double)time / b->batch, "store/get/%u/%s", b->jobs, peer->name);
 }
 
 static void update_batch(const bench *b, int who) {
-  const bench_peer *peer = peers[who];
+  const bench_peer *peer = bench_peers[who];
   const char *step = bench_step((uint32_t)(b->next[0] * 1024));
   for (uint32_t i = 0; i < b->batch; i++)
     peer->update(b->store[who], &b->id[i], b->next[i], step);
@@ -151,7 +140,8 @@ static void measure_update(const bench *b, int who, bench_random random) {
   uint64_t start = bench_cpu_time();
   update_batch(b, who);
   uint64_t time = bench_cpu_time() - start;
-  bench_sample((double)time / b->batch, "store/update/%u/%s", b->jobs, peers[who]->name);
+  bench_sample((double)time / b->batch, "store/update/%u/%s", b->jobs,
+               bench_peers[who]->name);
 }
 
 /* What update wrote, get finds in the next round, and verify_all after the last. */
@@ -160,8 +150,8 @@ static void measure_calls(bench *b) {
   for (uint32_t round = 0; round < b->rounds; round++) {
     choose(b, &random);
     bench_random others = { ~random.state };
-    for (int i = 0; i < PEERS; i++) measure_get(b, turn(round, i), others);
-    for (int i = 0; i < PEERS; i++) measure_update(b, turn(round, i), others);
+    for (int i = 0; i < BENCH_PEERS; i++) measure_get(b, bench_turn(round, i), others);
+    for (int i = 0; i < BENCH_PEERS; i++) measure_update(b, bench_turn(round, i), others);
     for (uint32_t i = 0; i < b->batch; i++) b->progress[b->index[i]] = b->next[i];
   }
 }
@@ -169,9 +159,9 @@ static void measure_calls(bench *b) {
 static void verify_all(const bench *b) {
   for (uint32_t i = 0; i < b->jobs; i++) {
     bench_id id = bench_make_id(i);
-    for (int who = 0; who < PEERS; who++)
-      if (peers[who]->get(b->store[who], &id) != b->progress[i])
-        bench_die("%s has lost an update of %s", peers[who]->name, id.text);
+    for (int who = 0; who < BENCH_PEERS; who++)
+      if (bench_peers[who]->get(b->store[who], &id) != b->progress[i])
+        bench_die("%s has lost an update of %s", bench_peers[who]->name, id.text);
   }
 }
 
@@ -211,8 +201,7 @@ static void measure(const char *folder, uint32_t rounds, uint32_t jobs) {
 int main(int count, char **arguments) {
   if (count < 4) bench_die("usage: store_bench FOLDER ROUNDS JOBS...");
   uint32_t rounds = (uint32_t)strtoul(arguments[2], NULL, 10);
-  for (int i = 0; i < PEERS; i++)
-    if (peers[i]->version != NULL) bench_fact(peers[i]->name, "%s", peers[i]->version());
+  bench_name_peers();
   for (int i = 3; i < count; i++)
     measure(arguments[1], rounds, (uint32_t)strtoul(arguments[i], NULL, 10));
   return 0;
