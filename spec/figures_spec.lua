@@ -12,7 +12,8 @@ local function spread(median, lower, upper)
   return { median = median, lower_quartile = lower, upper_quartile = upper }
 end
 
-local FACTS = { cpu = "2 x Some CPU", date = "2026-11-23", kernel = "Linux", compiler = "gcc" }
+local FACTS = { cpu = "2 x Some CPU", date = "2026-11-23", kernel = "Linux", compiler = "gcc",
+  ["load before"] = "0.00 0.01 0.02" }
 
 ---A run of which only this row is shown.
 local function run_of(row)
@@ -36,6 +37,11 @@ describe("the figures in the README", function()
 end)
 
 describe("the README's table", function()
+  it("says where, and under which load", function()
+    assert.truthy(readme_table.render({ facts = FACTS, rows = {} }):find(
+      "2026-11-23; 2 x Some CPU; Linux; gcc. Load average before the run: 0.00 0.01 0.02.\n", 1, true))
+  end)
+
   it("says how many times as fast, with the spread", function()
     local block = readme_table.render(run_of { times_faster = true, ratio = spread(12.34, 11, 13.4) })
     assert.truthy(block:find("| get | 100 ns | the other: 1,234 ns | "

@@ -39,13 +39,15 @@ local function row_of(result)
                                             escape(peer_of(result)), ratio_of(result))
 end
 
----What the figures depend on, and the versions of the others that were there.
+---What the figures depend on, and the versions of the others that were there. The load
+---too: on a machine that does other things as well, what the clock times takes longer.
 local function machine(facts)
   local parts = {}
   for _, name in ipairs { "date", "cpu", "kernel", "compiler", "lmdb", "Redis", "Python" } do
     parts[#parts + 1] = facts[name]
   end
-  return table.concat(parts, "; ") .. ".\n\n"
+  return ("%s. Load average before the run: %s.\n\n"):format(table.concat(parts, "; "),
+                                                              facts["load before"])
 end
 
 ---@param run table what is in results.json
