@@ -16,7 +16,7 @@
 */
 #include "heap.h"
 
-#define NEAR 1024u                /* positions, 16 words of the bitmap */
+#define NEAR 1024u                /* positions beyond the run itself: 16 words */
 #define NOWHERE UINT32_MAX
 
 static uint32_t counter(const jt_word *word, uint64_t limit) {
@@ -105,7 +105,8 @@ static uint32_t find(jt_store *store, uint32_t units) {
   uint32_t total = (uint32_t)jt_heap_units(store);
   uint32_t mark = counter(&header->heap_mark, total);
   uint32_t hint = counter(&header->heap_hint, mark) / 64 * 64;
-  uint32_t near = mark - hint > NEAR ? hint + NEAR : mark;
+  uint32_t near = mark - hint > NEAR && mark - hint - NEAR > units ? hint + NEAR + units
+                                                                  : mark;
   uint32_t at = find_run(store, hint, near, units);
   if (at == NOWHERE && sweep_is_likely(header, mark, units))
     at = sweep(store, hint, mark, units);

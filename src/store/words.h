@@ -42,13 +42,13 @@ static inline void jt_word_store(jt_word *word, uint64_t value) {
 static inline void jt_words_write(jt_word *to, const void *from, size_t bytes) {
   const char *byte = from;
   size_t whole = bytes / 8, rest = bytes % 8;
-  uint64_t word;
   for (size_t i = 0; i < whole; i++) {
+    uint64_t word;   /* of its own: one that outlives the loop is kept on the stack */
     memcpy(&word, byte + 8 * i, 8);
     jt_word_store(to + i, word);
   }
   if (rest != 0) {
-    word = 0;
+    uint64_t word = 0;
     memcpy(&word, byte + 8 * whole, rest);
     jt_word_store(to + whole, word);
   }
@@ -58,13 +58,12 @@ static inline void jt_words_write(jt_word *to, const void *from, size_t bytes) {
 static inline void jt_words_read(void *to, const jt_word *from, size_t bytes) {
   char *byte = to;
   size_t whole = bytes / 8, rest = bytes % 8;
-  uint64_t word;
   for (size_t i = 0; i < whole; i++) {
-    word = jt_word_load(from + i);
+    uint64_t word = jt_word_load(from + i);
     memcpy(byte + 8 * i, &word, 8);
   }
   if (rest != 0) {
-    word = jt_word_load(from + whole);
+    uint64_t word = jt_word_load(from + whole);
     memcpy(byte + 8 * whole, &word, rest);
   }
 }
