@@ -131,6 +131,44 @@ static size_t write_millionths(int64_t millionths, char *out) {
   return at;
 }
 
+__extension__ typedef unsigned __int128 wide;
+
+/*
+** The fewest digits, 15 at least and 17 at most, that read back as 'value' in [0.0001, 1);
+** as integers, so that each comparison is exact: value is mantissa / 2^shift, and a decimal
+** digits / power reads back if it is nearer to it than half way to its neighbours, of which
+** the one below a power of two is at half the distance. Products have 123 bits at most.
+*/
+static uint64_t fewest_digits(double value, unsigned *decimals) {
+  uint64_t bits, digits;
+  memcpy(&bits, &value, sizeof bits);
+  uint64_t one = UINT64_C(1) << 52, mantissa = (bits & (one - 1)) | one;
+  unsigned shift = 1075 - (unsigned)(bits >> 52);
+  wide power = UINT64_C(1000000000000000), error;
+  *decimals = 15;
+  for (double bound = 0.1; value < bound; bound /= 10, power *= 10) ++*decimals;
+  for (int more = 0; ; more++, power *= 10, ++*decimals) {
+    wide exact = mantissa * power;
+    digits = (uint64_t)((exact + ((wide)1 << (shift - 1))) >> shift);
+    wide found = (wide)digits << shift;
+    error = found > exact ? found - exact : exact - found;
+    bool narrow = mantissa == one;
+    if (more == 2 || 2 * error < (narrow ? power / 2 : power)) return digits;
+  }
+}
+
+/* As it is for a job's progress, mostly; 0: it is no such number. */
+static size_t write_fraction(double value, char *out) {
+  if (!(value >= 0.0001 && value < 1)) return 0;
+  unsigned decimals;
+  uint64_t digits = fewest_digits(value, &decimals);
+  for (; digits % 10 == 0; digits /= 10) decimals--;
+  for (unsigned i = decimals; i > 0; i--, digits /= 10)
+    out[1 + i] = (char)('0' + digits % 10);
+  out[0] = '0', out[1] = '.';
+  return 2 + decimals;
+}
+
 static bool reads_back(const char *text, size_t length, double value) {
   json_t *json = json_loadb(text, length, JSON_DECODE_ANY, NULL);
   bool same = json != NULL && json_number_value(json) == value;
@@ -151,9 +189,11 @@ static size_t write_digits(double value, char *out) {
 }
 
 size_t jt_json_real(double value, char *out) {
-  int64_t millionths = as_millionths(fabs(value));
-  if (millionths < 0) return write_digits(value, out);
+  double size = fabs(value);
+  int64_t millionths = as_millionths(size);
   size_t sign = signbit(value) ? 1 : 0;
   if (sign != 0) out[0] = '-';
-  return sign + write_millionths(millionths, out + sign);
+  size_t length = millionths >= 0 ? write_millionths(millionths, out + sign)
+                                  : write_fraction(size, out + sign);
+  return length > 0 ? sign + length : write_digits(value, out);
 }
