@@ -68,6 +68,16 @@ describe("sections", function()
     assert.same({ "A", "B1", "B2", "B3", "C" }, titles)
   end)
 
+  it("are denied soon to a text that is nothing but headings", function()
+    local blocks, references = markdown.parse(("# a\n"):rep(40000))
+    local total = prose.read(blocks, references)
+    local plan = outline.build { blocks = blocks, references = references, path = "x.md" }
+    local begun = os.clock()
+    assert.is_nil(sections.build(plan, { words = total,
+      background = topics.background(blocks, total) }))
+    assert.is_true(os.clock() - begun < 20) -- while it lasts, an nginx worker does nothing else
+  end)
+
   it("cut where the subject changes, if there are no headings", function()
     local function about(one, two, three)
       local lines = {}

@@ -122,21 +122,39 @@ local function join_down_to(units, most)
   return units
 end
 
+-- One unit of all that was gathered.
+local function gathered(group) return #group == 1 and group[1] or joined(group) end
+
+local function gather(group, other)
+  append(group, other)
+  group.words = group.words + other.words
+  return group
+end
+
 -- Joins every unit of fewer than 'least' words to its lighter neighbour, as
--- long as more than 'fewest' remain.
+-- long as more than 'fewest' remain. What belongs together is gathered first and
+-- joined at the end: a text may be nothing but headings.
 local function join_small(units, least, fewest)
-  local index = 1
-  while index <= #units and #units > fewest do
-    if units[index].words >= least then
-      index = index + 1
+  local function group_at(index)
+    return units[index] and { units[index], words = units[index].words }
+  end
+  local kept, index, remaining = {}, 1, #units
+  local group = group_at(1)
+  while group do
+    local left, right = kept[#kept], group_at(index + 1)
+    if group.words >= least or remaining <= fewest then
+      kept[#kept + 1], group, index = group, right, index + 1
     else
-      local left, right = units[index - 1], units[index + 1]
-      local forward = not left or right and right.words < left.words
-      join_at(units, forward and index or index - 1)
-      index = math.max(1, forward and index or index - 1)
+      remaining = remaining - 1
+      if not left or right and right.words < left.words then
+        group, index = gather(group, right), index + 1
+      else
+        group = gather(table.remove(kept), group)
+      end
     end
   end
-  return units
+  for number, one in ipairs(kept) do kept[number] = gathered(one) end
+  return kept
 end
 
 -- ----------------------------------------------------------------- splitting
@@ -145,7 +163,7 @@ end
 -- heading go with the first of them. Nil if there is nothing to split along.
 local function split_by_headings(unit)
   if unit.members then
-    local members = join_small(append({}, unit.members), REMARK, 1)
+    local members = join_small(unit.members, REMARK, 1)
     return #members > 1 and members or nil
   end
   local head, parts = unit.entries[1], {}
@@ -254,8 +272,7 @@ local function parts_of(unit)
     end
   end
   local head = not unit.members and table.remove(parts, 1)
-  if #parts > 1 then join_small(parts, REMARK, 1) end
-  parts = join_down_to(parts, MOST_PARTS)
+  parts = join_down_to(join_small(parts, REMARK, 1), MOST_PARTS)
   if head then
     head.untitled = true
     table.insert(parts, 1, head)
@@ -302,7 +319,7 @@ function sections.build(plan, context)
   if units[1].cuts == 1 then split_up_to(units, sections.FEWEST) end
   units = join_small(cut_all(units, context), 1, 1)
   units = join_down_to(units, sections.MOST)
-  join_small(units, math.max(SMALL, context.words / 100), sections.FEWEST)
+  units = join_small(units, math.max(SMALL, context.words / 100), sections.FEWEST)
   if #units < sections.FEWEST then
     return nil, ("the text is too short for a chapter of %d sections: %d words in "
       .. "sentences"):format(sections.FEWEST, context.words)
