@@ -37,6 +37,21 @@ describe("unicode", function()
 end)
 
 describe("words", function()
+  it("keep no more of the texts they were in than a book has", function()
+    local function read(from, upto)
+      local text = {}
+      for index = from, upto do text[#text + 1] = ("%07x"):format(index) end
+      for _, term in ipairs(words.terms(table.concat(text, " "))) do words.telling(term) end
+    end
+    local function kilobytes()
+      for _ = 1, 2 do collectgarbage() end
+      return collectgarbage("count")
+    end
+    local before = kilobytes()
+    for from = 1, 400000, 10000 do read(from, from + 9999) end
+    assert.is_true(kilobytes() - before < 16 * 1024)
+  end)
+
   it("are lower case, singular, without punctuation", function()
     assert.same({ "the", "writer", "lock", "copy", "on", "write", "entry", "mutex", "bus" },
       words.terms("The writer's LOCKS: “copy-on-write” entries, mutexes… bus!"))

@@ -54,13 +54,25 @@ local function singular(word)
   return word:sub(1, -2)
 end
 
-local stems = setmetatable({}, {
-  __index = function(cache, word)
-    local stem = singular(word)
-    cache[word] = stem
-    return stem
-  end,
-})
+-- Enough for the different words of any book.
+local REMEMBERED = 50000
+
+-- The function, made to remember what it gave: of so many words, and then it begins anew.
+-- A server reads other texts as long as it runs.
+local function remembering(fn)
+  local known, count = {}, 0
+  return function(word)
+    local value = known[word]
+    if value == nil then
+      if count == REMEMBERED then known, count = {}, 0 end
+      value = fn(word)
+      known[word], count = value, count + 1
+    end
+    return value
+  end
+end
+
+local stem = remembering(singular)
 
 -- A Chinese or Japanese character is a word of its own, but Katakana spell words
 -- out and stay together.
@@ -97,7 +109,7 @@ function words.terms(text)
   local plain = unicode.lower(spaced(text)):gsub("([%w\128-\255])'%l+", "%1")
   for word in plain:gmatch(WORD) do
     count = count + 1
-    terms[count] = stems[word]
+    terms[count] = stem(word)
   end
   return terms
 end
@@ -120,20 +132,11 @@ function words.surfaces(text)
   return surfaces
 end
 
-local telling = setmetatable({}, {
-  __index = function(cache, term)
-    local tells = not STOP[term] and #term > 2 and not term:find("^[%d_]+$")
-    cache[term] = tells
-    return tells
-  end,
-})
-
 ---Whether a term can say what a text is about.
----@param term string
----@return boolean
-function words.telling(term)
-  return telling[term]
-end
+---@type fun(term: string): boolean
+words.telling = remembering(function(term)
+  return not STOP[term] and #term > 2 and not term:find("^[%d_]+$")
+end)
 
 ---Whether a word, in lower case, is one of the joints of language.
 ---@param word string
