@@ -102,6 +102,7 @@ describe("pipeline:start in nginx", function()
           require("resty.job_tracker").tracker(), steps = { { name = "pausing",
             run = function(context, step)
               if context.input.exits then ngx.exit(ngx.OK) end
+              if context.input.raises then error("out of paper") end
               step:pause(context.input.seconds)
               return context.input.seconds
             end } } }
@@ -112,13 +113,15 @@ describe("pipeline:start in nginx", function()
     server = status_server.start(options)
   end
 
-  local function post(seconds, exits)
+  local function post(seconds, input)
+    input = input or {}
+    input.seconds = seconds
     return server:request("/jobs", "--header", "Content-Type: application/json", "--data",
-      cjson.encode { seconds = seconds, exits = exits })
+      cjson.encode(input))
   end
 
-  local function create(seconds, exits)
-    local response = post(seconds, exits)
+  local function create(seconds, input)
+    local response = post(seconds, input)
     assert.equal(202, response.status)
     return cjson.decode(response.body).task_id
   end
@@ -203,7 +206,7 @@ describe("pipeline:start in nginx", function()
   it("loses no runner to a step that calls ngx.exit, and fails its job", function()
     start {}
     local ids = {}
-    for index = 1, 2 do ids[index] = create(0, true) end
+    for index = 1, 2 do ids[index] = create(0, { exits = true }) end
     local id = create(0.01)
     for index = 1, 2 do
       local job = await(ids[index], "failed")
@@ -211,6 +214,11 @@ describe("pipeline:start in nginx", function()
       assert.equal("failed", job.meta.steps[1].status)
     end
     assert.equal(0.01, await(id, "completed").result)
+  end)
+
+  it("says of what a step raised nothing of where in the configuration that was", function()
+    start {}
+    assert.equal("pausing: out of paper", await(create(0, { raises = true }), "failed").error)
   end)
 
   it("at a reload lets run what runs, and fails what waits", function()

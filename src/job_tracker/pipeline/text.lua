@@ -90,6 +90,9 @@ function text.failure(now, message)
   return where .. ": " .. message
 end
 
+-- Of a file, of a text that was loaded, and of a block in nginx's configuration.
+local PLACES = { "^[^\n:]*%.lua:%d+: ", '^%[string ".-"%]:%d+: ', "^[%l_]+_by_lua%b():%d+: " }
+
 ---What was raised, in words: without the place in the program that Lua puts before
 ---it, which is nobody's business on the web.
 ---@param raised any
@@ -97,7 +100,8 @@ end
 function text.message(raised)
   if type(raised) == "table" and raised.message ~= nil then raised = raised.message end
   local said = tostring(raised)
-  return (said:gsub("^[^\n:]*%.lua:%d+: ", ""):gsub('^%[string ".-"%]:%d+: ', ""))
+  for _, place in ipairs(PLACES) do said = said:gsub(place, "") end
+  return said
 end
 
 return text
