@@ -105,7 +105,7 @@ describe("pipeline:start in nginx", function()
               if context.input.raises then error("out of paper") end
               step:pause(context.input.seconds)
               return context.input.seconds
-            end } } }
+            end } }, on_error = function(_, context) ngx.sleep(context.input.mourns or 0) end }
         return started:start(request.json)
       end
     ]]
@@ -214,6 +214,29 @@ describe("pipeline:start in nginx", function()
       assert.equal("failed", job.meta.steps[1].status)
     end
     assert.equal(0.01, await(id, "completed").result)
+  end)
+
+  it("lets run what runs, however long on_error takes for what was cancelled", function()
+    -- The poller of streams, two runners, and the queue's tick: while one tick is busy with
+    -- the first that is cancelled, the second is found by a runner's heart.
+    start { http = "lua_max_running_timers 4;" }
+    local running = {}
+    for index = 1, 2 do
+      running[index] = create(9)
+      await(running[index], "running")
+    end
+    for _, seconds in ipairs { 2, 20 } do
+      local id = create(600, { mourns = seconds })
+      cancel(id)
+      await(id, "failed")
+    end
+    for _, one in ipairs(running) do
+      local job = wait_until(function()
+        local job = jobs.get_job(one)
+        return job.finished_at and job
+      end, one .. " to end", 20)
+      assert.equal("completed", job.status, job.error)
+    end
   end)
 
   it("says of what a step raised nothing of where in the configuration that was", function()

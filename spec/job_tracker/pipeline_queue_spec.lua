@@ -10,10 +10,10 @@ local Queue = require "job_tracker.pipeline.queue"
 local function by_hand()
   local hand = { due = {}, hearts = {}, threads = {}, complaints = {}, exiting = false }
   hand.timers = {
-    soon = function(body, _, beat)
+    soon = function(body, _, beats)
       if hand.refuse then return nil end
       if not hand.drop then table.insert(hand.due, body) end
-      table.insert(hand.hearts, beat)
+      table.insert(hand.hearts, beats)
       return true
     end,
     every = function(_, body)
@@ -30,6 +30,16 @@ local function by_hand()
       local thread = coroutine.create(body)
       table.insert(hand.threads, thread)
       assert(coroutine.resume(thread, is_exiting or false))
+    end
+  end
+  -- The hearts of the runner beat, if they do not wait in the last beat yet.
+  local beating = {}
+  function hand.beat(runner)
+    for _, beat in ipairs(hand.hearts[runner]) do
+      if not beating[beat] or coroutine.status(beating[beat]) == "dead" then
+        beating[beat] = coroutine.create(beat)
+        assert(coroutine.resume(beating[beat]))
+      end
     end
   end
   -- Everything that is under way goes on to its next pause.
@@ -148,7 +158,7 @@ describe("the queue", function()
     queue:push(one "a")
     hand.fire()
     queue:push(one("b", { still_wanted = function() return false end }))
-    hand.hearts[1]()
+    hand.beat(1)
     hand.go_on()
     assert.same({ "b abandoned", "a" }, log)
   end)
@@ -176,7 +186,7 @@ describe("the queue", function()
     hand.fire()
     for _ = 1, 10 do -- its heart beats
       hand.tick(false)
-      hand.hearts[1]()
+      hand.beat(1)
     end
     assert.same({}, log)
     hand.threads = {} -- it was ended in the middle
@@ -186,6 +196,22 @@ describe("the queue", function()
     hand.go_on()
     assert.same({ "a lost", "b" }, log)
     assert.equal(0, queue.running)
+  end)
+
+  it("takes no runner for lost whose heart is busy with the end of something unwanted", function()
+    queue.runners = 1
+    queue:push(one "a")
+    hand.fire()
+    local unwanted = one("b", { still_wanted = function() return false end })
+    unwanted.abandon = function() coroutine.yield() end
+    queue:push(unwanted)
+    for _ = 1, 10 do
+      hand.beat(1)
+      hand.tick(false)
+    end
+    assert.same({}, log)
+    hand.go_on()
+    assert.same({ "a" }, log)
   end)
 
   it("has no runner too many where one that was silent goes on", function()

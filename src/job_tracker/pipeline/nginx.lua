@@ -30,26 +30,35 @@ end
 
 ---What a queue needs of a worker process.
 ---@class job_tracker.Timers
----Runs 'body' in a moment, and every so many seconds meanwhile 'beat'; may get lost:
----@field soon fun(body: fun(is_exiting: boolean), seconds: number, beat: fun()): boolean?
+---Runs 'body' in a moment, and every so many seconds meanwhile each of 'beats', which do
+---not wait for one another; may get lost:
+---@field soon fun(body: fun(is_exiting: boolean), seconds: number, beats: fun()[]): boolean?
 ---@field every fun(seconds: number, body: fun(is_exiting: boolean)): boolean?
 ---@field is_exiting fun(): boolean
 ---@field complain fun(message: string)
 
--- Calls 'beat' from time to time while 'body' runs. A beat under way is not broken off.
-local function with_heart(ngx, body, seconds, beat)
-  local going, asleep = true, false
-  local heart = ngx.thread.spawn(function()
-    while going do
-      asleep = true
+-- Calls 'beat' from time to time until it is stopped. A beat under way is not broken off.
+local function new_heart(ngx, seconds, beat)
+  local heart = { going = true }
+  heart.thread = ngx.thread.spawn(function()
+    while heart.going do
+      heart.asleep = true
       ngx.sleep(seconds)
-      asleep = false
-      if going then beat() end
+      heart.asleep = false
+      if heart.going then beat() end
     end
   end)
+  return heart
+end
+
+local function with_hearts(ngx, body, seconds, beats)
+  local hearts = {}
+  for index, beat in ipairs(beats) do hearts[index] = new_heart(ngx, seconds, beat) end
   body(false)
-  going = false
-  if asleep then ngx.thread.kill(heart) end
+  for _, heart in ipairs(hearts) do
+    heart.going = false
+    if heart.asleep then ngx.thread.kill(heart.thread) end
+  end
 end
 
 ---@return job_tracker.Timers?
@@ -59,10 +68,10 @@ function nginx.timers()
   if not ngx or not ngx.timer then return nil, "there are no timers outside OpenResty" end
   if ngx.get_phase() == "init" then return nil, "there is no worker process in init_by_lua yet" end
   return {
-    soon = function(body, seconds, beat)
+    soon = function(body, seconds, beats)
       return ngx.timer.at(0, function(is_exiting)
         if is_exiting then return body(true) end
-        with_heart(ngx, body, seconds, beat)
+        with_hearts(ngx, body, seconds, beats)
       end)
     end,
     every = function(seconds, body) return ngx.timer.every(seconds, body) end,

@@ -5,9 +5,10 @@
 -- drops one silently that is due while too many others run; so the queue does not
 -- rely on them: 'tick', called every second by a timer that comes again, starts the
 -- runners that are missing. That timer may be dropped, too, while the runners run: each
--- has a heart that beats beside what it runs and does the same. And ngx.exit in what is
--- run ends a runner in the middle, heart and all, with nobody told: one that is silent
--- for some ticks is lost. When the process exits nothing new is begun.
+-- has two hearts that beat beside what it runs. One does the same. The other says that the
+-- runner is alive: ngx.exit in what is run ends a runner in the middle, hearts and all, with
+-- nobody told, and one that is silent for some ticks is lost. When the process exits nothing
+-- new is begun.
 
 ---@class job_tracker.Waiting
 ---@field go fun(self): any does it, to its end
@@ -16,7 +17,7 @@
 ---@field lost fun(self) ends it: who did it has come to an end in the middle
 
 ---@class job_tracker.Runner
----@field silent integer ticks since its heart has beaten
+---@field silent integer ticks since it was said to be alive
 ---@field one job_tracker.Waiting? what it is doing
 
 ---@class job_tracker.Queue
@@ -85,12 +86,11 @@ end
 function Queue:wake()
   if self.running + self.starting >= self.runners then return end
   local runner = { silent = 0 }
+  local function is_alive() runner.silent = 0 end
+  local function look() if self.looked_at ~= os.time() then self:look_after() end end
   local started = self.timers.soon(function(is_exiting)
     if is_exiting then self:close() else self:work(runner) end
-  end, TICK, function()
-    runner.silent = 0
-    if self.looked_at ~= os.time() then self:look_after() end
-  end)
+  end, TICK, { is_alive, look }) -- what look ends may take its time
   if started then self.starting = self.starting + 1 end
 end
 
