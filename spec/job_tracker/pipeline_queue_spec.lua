@@ -115,6 +115,16 @@ describe("the queue", function()
     assert.equal(0, queue.running)
   end)
 
+  it("outlives what raises a value that cannot be shown", function()
+    local function silent() error("no", 0) end
+    queue:push(one("a", { go = function() error(setmetatable({}, { __tostring = silent })) end }))
+    queue:push(one "b")
+    hand.fire()
+    hand.go_on()
+    assert.same({ "an error that cannot be shown" }, hand.complaints)
+    assert.same({ "b" }, log)
+  end)
+
   for _, trouble in ipairs { "refuse", "drop" } do
     it("strands nothing where nginx is to " .. trouble .. " a timer", function()
       hand[trouble] = true

@@ -65,6 +65,17 @@ describe("a pipeline", function()
     assert.same({ { "sections", 1, 2, "x", 1 }, { "sections", 2, 2, "y", 1 } }, calls)
   end)
 
+  it("takes a value that cannot be shown for an error like any other", function()
+    local function silent() error("no", 0) end
+    for _, metatable in ipairs { { __tostring = silent }, { __index = silent, __tostring = silent } } do
+      local function fail() error(setmetatable({}, metatable)) end
+      local job = run { steps = { { name = "a", run = fail } } }
+      assert.equal("a: an error that cannot be shown", job.error)
+      local _, result = run { steps = { { name = "a", run = fail, optional = true } } }
+      assert.is_false(result)
+    end
+  end)
+
   it("goes on where 'each' gives no items", function()
     local job = run { steps = {
       { name = "images", each = function() return {} end, run = error },

@@ -29,13 +29,14 @@ end
 
 local function is_stop(raised) return getmetatable(raised) == Stop end
 
----For xpcall: a Stop of whatever was raised.
+---For xpcall: a Stop of whatever was raised. Must not raise itself: in LuaJIT all would be
+---lost, also who may be tried again.
 ---@param raised any
 ---@return job_tracker.Stop
 function guard.caught(raised)
   if is_stop(raised) then return raised end
   if is_interrupt(raised) then return guard.stop("interrupted", "interrupted") end
-  return guard.stop(text.message(raised), "raised", debug.traceback(tostring(raised), 2))
+  return guard.stop(text.message(raised), "raised", debug.traceback(text.shown(raised), 2))
 end
 
 ---Calls a function of the author's. Returns true and its value, or false and the Stop of

@@ -10,6 +10,8 @@
 -- nobody told, and one that is silent for some ticks is lost. When the process exits nothing
 -- new is begun.
 
+local text = require "job_tracker.pipeline.text"
+
 ---@class job_tracker.Waiting
 ---@field go fun(self): any does it, to its end
 ---@field still_wanted fun(self): boolean whether it is to be done; does not wait
@@ -79,7 +81,7 @@ end
 function Queue:safely(method, one)
   local called, value = pcall(one[method], one)
   if called then return value end
-  self.timers.complain(tostring(value))
+  self.timers.complain(text.shown(value))
 end
 
 ---Starts a runner, unless enough are there.

@@ -93,13 +93,23 @@ end
 -- Of a file, of a text that was loaded, and of a block in nginx's configuration.
 local PLACES = { "^[^\n:]*%.lua:%d+: ", '^%[string ".-"%]:%d+: ', "^[%l_]+_by_lua%b():%d+: " }
 
+---What was raised as it shows itself; a value may be unable to.
+---@param raised any
+---@return string
+function text.shown(raised)
+  local done, said = pcall(tostring, raised)
+  return done and said or "an error that cannot be shown"
+end
+
+local function message_in(raised) return type(raised) == "table" and raised.message or nil end
+
 ---What was raised, in words: without the place in the program that Lua puts before
 ---it, which is nobody's business on the web.
 ---@param raised any
 ---@return string
 function text.message(raised)
-  if type(raised) == "table" and raised.message ~= nil then raised = raised.message end
-  local said = tostring(raised)
+  local done, message = pcall(message_in, raised)
+  local said = text.shown(done and message or raised)
   for _, place in ipairs(PLACES) do said = said:gsub(place, "") end
   return said
 end
