@@ -4,6 +4,7 @@ local process = require "process"
 local child = require "child"
 local nginx_server = require "nginx_server"
 local store_file = require "store_file"
+local textbook = require "textbook_run"
 local wait_until = require "wait_until"
 
 local UNKNOWN = "/jobs/textbook_00000000"
@@ -452,6 +453,27 @@ describe("nginx.conf: POST /jobs", function()
     local job = await(server, create(server, '{"text":"A sentence. Another one."}'), "failed")
     assert.matches("^division: the text is too short for a chapter", job.error)
     assert_unharmed(server, workers)
+  end)
+
+  local function chapters_of(server) return server.folder .. "/build/openresty/chapters" end
+
+  it("leaves nothing behind where the chapter turns out to be of no use", function()
+    local server = start_complete(0)
+    local text = ("\232\168\152\230\134\182\233\171\148\227\128\130"):rep(2000)
+    local job = await(server, create(server, cjson.encode({ text = text })), "failed")
+    assert.equal("validation: the chapter is not valid: the glossary has no terms", job.error)
+    assert.equal("", textbook.list(chapters_of(server)))
+  end)
+
+  it("tells nobody where on this machine it would write, but the log", function()
+    local server = start_complete(0)
+    local folder = chapters_of(server)
+    assert(os.remove(folder))
+    store_file.write(folder, "a file")
+    local job = await(server, create(server), "failed")
+    assert.equal("chapter: cannot make the output folder", job.error)
+    local told = "build/openresty/chapters: File exists"
+    wait_until(function() return server:log():find(told, 1, true) end, "the log")
   end)
 
   it("can be cancelled, and leaves nothing behind", function()

@@ -79,12 +79,22 @@ function steps.staging(context)
   return steps.folder(context) .. "/.textbook-" .. context.task_id
 end
 
----Removes what was staged and is still there.
+---Removes what was staged and is still there, and a folder of the job's own in which nothing
+---has come to be.
 ---@param context textbook.Context
 function steps.clean_up(context)
   local staging = steps.staging(context)
   for _, name in ipairs { steps.CHAPTER, steps.FIGURE } do os.remove(staging .. "/" .. name) end
   os.remove(staging)
+  if context.input.own_folder then os.remove(steps.folder(context)) end
+end
+
+-- What the file system refused. Who knows only an address is not told our paths: they go
+-- where on_error puts tracebacks.
+local function refused(context, what, why)
+  local whole = what .. ": " .. why
+  if not context.input.address then return nil, whole end
+  error(setmetatable({ message = what }, { __tostring = function() return whole end }))
 end
 
 -- One field of each, as an array.
@@ -240,14 +250,14 @@ end
 function steps.chapter(context)
   local staging = steps.staging(context)
   local made, message = files.make_folder(staging)
-  if not made then return nil, "cannot make the output folder: " .. message end
+  if not made then return refused(context, "cannot make the output folder", message) end
   local text = chapter.write { title = context.outline.title,
     source = chapter.source_name(context.input.path), words = context.reading.words,
     lead = context.division.lead, sections = each(context.sections, "written"),
     terms = context.glossary, figure = steps.FIGURE, alternative = context.figure.alternative }
   for name, product in pairs { [steps.CHAPTER] = text, [steps.FIGURE] = context.figure.svg } do
     local written, why = files.write(staging .. "/" .. name, product)
-    if not written then return nil, "cannot write " .. why end
+    if not written then return refused(context, "cannot write the chapter", why) end
   end
   return true
 end
@@ -281,7 +291,7 @@ function steps.publication(context)
   local folder, staging = steps.folder(context), steps.staging(context)
   for _, name in ipairs { steps.FIGURE, steps.CHAPTER } do
     local moved, message = os.rename(staging .. "/" .. name, folder .. "/" .. name)
-    if not moved then return nil, "cannot move " .. message end
+    if not moved then return refused(context, "cannot move the chapter", message) end
   end
   steps.clean_up(context)
   local shown = unicode.printable(place(context, context.input.address or context.input.out))
