@@ -65,6 +65,22 @@ describe("a pipeline", function()
     assert.same({ { "sections", 1, 2, "x", 1 }, { "sections", 2, 2, "y", 1 } }, calls)
   end)
 
+  it("has failed also where there is no room to say all of why", function()
+    local jobs = assert(JobTracker.open(store_file.path(), { size = "64K", max_jobs = 8 }))
+    finally(function() jobs.close() end)
+    local id = jobs.create_job("chapter")
+    local told
+    local _, message = pipeline.new { task_type = "chapter", tracker = jobs,
+      on_error = function(failure) told = failure.message end,
+      steps = { { name = "a", run = function() error(("x"):rep(100000), 0) end } },
+    }:run(nil, { task_id = id })
+    assert.equal("a: " .. ("x"):rep(100000), message)
+    assert.equal(message, told)
+    local job = jobs.get_job(id)
+    assert.equal("failed", job.status)
+    assert.equal(message:sub(1, 200), job.error)
+  end)
+
   it("takes a value that cannot be shown for an error like any other", function()
     local function silent() error("no", 0) end
     for _, metatable in ipairs { { __tostring = silent }, { __index = silent, __tostring = silent } } do

@@ -34,6 +34,7 @@ Run.__index = Run
 -- The end of a job is told again while a stopped writer holds the lock: each try
 -- waits for a second in the tracker.
 local LAST_TRIES = 5
+local SHORT = 200 -- bytes of an error that has found no room
 local SLICE = 0.25 -- seconds, in nginx, between looks for a wish to cancel
 
 local function seconds_now() return (select(2, now())) end
@@ -153,7 +154,6 @@ end
 -- ---------------------------------------------------------------------- ending
 
 function Run:tell_end(fields)
-  fields.meta = self.meta
   local updated, message, code
   for _ = 1, LAST_TRIES do
     updated, message, code = self.tracker.update_job(self.id, fields)
@@ -163,7 +163,8 @@ function Run:tell_end(fields)
 end
 
 function Run:complete(result)
-  local fields = { status = "completed", result = result, current_step = "Completed" }
+  local fields = { status = "completed", result = result, current_step = "Completed",
+                   meta = self.meta }
   -- A result that JSON cannot hold is the author's mistake, and raises.
   local told, updated, message, code = pcall(self.tell_end, self, fields)
   if not told then
@@ -182,12 +183,14 @@ function Run:close_steps()
 end
 
 function Run:tell_failure(message)
-  local fields = { status = "failed", error = message }
-  -- A table in meta that its author has changed since may hold anything by now.
-  if not pcall(self.tell_end, self, fields) then
-    self.meta = { steps = self.meta.steps }
-    self:tell_end(fields)
+  local function tell(why, meta)
+    return self:tell_end { status = "failed", error = why, meta = meta }
   end
+  local told, _, _, code = pcall(tell, message, self.meta)
+  -- A table in meta that its author has changed since may hold anything by now.
+  if not told then _, _, code = tell(message, { steps = self.meta.steps }) end
+  -- There may be room to say that it failed where there is none to say all of why.
+  if code == "full" then tell(text.cut(message, SHORT)) end
 end
 
 function Run:give_up(trouble)
