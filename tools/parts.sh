@@ -86,11 +86,28 @@ parts_count() { # PART STATUS
   fi
 }
 
+# Sets 'part' to one that has ended, and 'status'; part stays empty if there was none to
+# wait for. A part that was killed, by SIGSEGV for one, is forgotten by 'wait -n' if it ended
+# beside another: it is no process any more, and 'wait' by its number still knows how it ended.
+parts_wait() {
+  local one
+  for one in "${!parts_name[@]}"; do
+    kill -0 "$one" 2>/dev/null && continue
+    part=$one
+    wait "$part" 2>/dev/null || status=$?
+    return
+  done
+  # bash would say "Killed", out of place
+  wait -n -p part "${!parts_name[@]}" 2>/dev/null || status=$?
+}
+
 # Waits until a part ends.
 parts_await() {
   local part='' status=0
-  # bash would say "Killed", out of place
-  wait -n -p part "${!parts_name[@]}" 2>/dev/null || status=$?
+  until [ -n "${part-}" ]; do
+    status=0
+    parts_wait
+  done
   kill -KILL -- "-$part" 2>/dev/null # what it left behind
   if [ "$status" -eq 124 ]; then
     echo "stopped: it ran for more than ${parts_limit[$part]} seconds" >>"$parts_logs/$part"

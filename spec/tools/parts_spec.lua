@@ -1,0 +1,56 @@
+-- tools/parts.sh: what a test run says of its parts, above all of those that come to a
+-- bad end. Knows no test.
+
+local PRELUDE = [[set -u; . tools/parts.sh; PARTS_JOBS=2
+said() { echo "echo '$1'"; }
+]]
+
+-- Runs the parts; returns the last line, and all of it. A run that hangs ends, too.
+local function run(parts)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "w"))
+  assert(file:write(PRELUDE, parts, "\nfinish\n"))
+  file:close()
+  local pipe = assert(io.popen("timeout 60 bash '" .. name .. "' 2>&1"))
+  local text = pipe:read("*a")
+  pipe:close()
+  os.remove(name)
+  return text:match("([^\n]*)\n$"), text
+end
+
+local PASSES = [[part passes 30 sh -c "$(said '2 passed, 0 failed, 0 skipped')"]]
+
+describe("a test run", function()
+  it("adds up what its parts say", function()
+    assert.equal("6 passed, 1 failed, 1 skipped", (run(PASSES .. "\n" .. PASSES .. [[
+
+      part fails 30 sh -c "$(said '1 passed, 1 failed, 1 skipped'); exit 1"
+      check succeeds 30 true]])))
+  end)
+
+  it("counts each part that was killed, also beside others that end", function()
+    local last, all = run(([[
+      %s
+      part crashes 30 sh -c "$(said '1 passed, 0 failed, 0 skipped'); kill -SEGV \$\$"
+      %s
+      part crashes 30 sh -c "kill -SEGV \$\$"
+      %s]]):format(PASSES, PASSES, PASSES))
+    assert.equal("7 passed, 2 failed, 0 skipped", last, all)
+    local _, told = all:gsub("crashes: [^\n]*exit status 139\n", "%0")
+    assert.equal(2, told, all)
+  end)
+
+  it("stops a part that does not end, and what it started", function()
+    local last, all = run([[part hangs 1 sh -c "$(said '1 passed, 0 failed, 0 skipped'); sleep 50"]])
+    assert.equal("1 passed, 1 failed, 0 skipped", last)
+    assert.matches("ran for more than 1 seconds", all)
+  end)
+
+  it("takes a part that tested nothing, or said nothing, for failed", function()
+    assert.equal("0 passed, 3 failed, 0 skipped", (run([[
+      part idle 30 sh -c "$(said '0 passed, 0 failed, 0 skipped')"
+      part silent 30 true
+      check absent 30 /nonexistent]])))
+    assert.equal("0 passed, 0 failed, 0 skipped", (run("")))
+  end)
+end)
