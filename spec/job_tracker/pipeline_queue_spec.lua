@@ -85,13 +85,30 @@ describe("the queue", function()
     assert.equal(0, queue.running)
   end)
 
-  it("is full when as many wait as may", function()
-    for _, name in ipairs { "a", "b", "c" } do
+  it("is full when as many wait as may, besides those that are run at once", function()
+    for _, name in ipairs { "a", "b", "c", "d", "e" } do
       assert.is_false(queue:is_full())
       queue:push(one(name))
     end
     assert.is_true(queue:is_full())
     hand.fire()
+    assert.is_true(queue:is_full())
+    hand.go_on()
+    assert.is_false(queue:is_full())
+  end)
+
+  it("runs what need not wait where nothing may", function()
+    queue = Queue.new(hand.timers, 0, 2)
+    for _, name in ipairs { "a", "b" } do
+      assert.is_false(queue:is_full())
+      queue:push(one(name))
+    end
+    for _ = 1, 2 do
+      assert.is_true(queue:is_full())
+      hand.fire()
+    end
+    hand.go_on()
+    assert.same({ "a", "b" }, log)
     assert.is_false(queue:is_full())
   end)
 

@@ -51,7 +51,10 @@ function Queue.new(timers, size, runners)
   return ticks and self or nil
 end
 
-function Queue:is_full() return #self.waiting >= self.size end
+---What a runner is free for does not wait, though the runner may not have begun yet.
+function Queue:is_full()
+  return #self.waiting >= self.size + math.max(0, self.runners - self.running)
+end
 
 ---Whether the runner begins: one more than may run has no business here.
 function Queue:begin(runner)
