@@ -207,6 +207,31 @@ describe("the queue", function()
     assert.same({ "a", "c", "d" }, log)
   end)
 
+  it("ends what is not wanted also where the end before it never comes", function()
+    hand.drop = true
+    local function never() coroutine.yield() end
+    for _, name in ipairs { "a", "b" } do
+      queue:push(one(name, { still_wanted = function() return false end }))
+    end
+    queue.waiting[1].abandon = never
+    assert(coroutine.resume(coroutine.create(hand.tick), false))
+    assert.same({}, log)
+    hand.tick(false)
+    assert.same({ "b abandoned" }, log)
+  end)
+
+  it("says that a runner was lost also where an end in the same look never comes", function()
+    queue.runners = 1
+    queue:push(one "a")
+    hand.fire()
+    for _ = 1, 3 do hand.tick(false) end
+    queue:push(one("b", { still_wanted = function() return false end }))
+    queue.waiting[1].abandon = function() coroutine.yield() end
+    assert(coroutine.resume(coroutine.create(hand.tick), false))
+    hand.tick(false)
+    assert.same({ "a lost" }, log)
+  end)
+
   it("puts another in the place of a runner that is silent, and loses nothing that waits", function()
     queue.runners = 1
     for _, name in ipairs { "a", "b" } do queue:push(one(name)) end

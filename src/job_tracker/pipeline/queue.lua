@@ -29,6 +29,7 @@ local text = require "job_tracker.pipeline.text"
 ---@field private timers job_tracker.Timers
 ---@field private starting integer runners that have not begun yet, or never will
 ---@field private waiting job_tracker.Waiting[]
+---@field private ending { method: string, one: job_tracker.Waiting }[] what is to be ended now
 ---@field private at_work table<job_tracker.Runner, true> those that have begun
 ---@field private looked_at integer? the second of the last look at what waits
 local Queue = {}
@@ -44,7 +45,7 @@ local SILENT = 3 -- ticks; a step that blocks the worker holds up hearts and tic
 ---@return job_tracker.Queue?
 function Queue.new(timers, size, runners)
   local self = setmetatable({ timers = timers, size = size, runners = runners, waiting = {},
-                              at_work = {}, running = 0, starting = 0 }, Queue)
+                              ending = {}, at_work = {}, running = 0, starting = 0 }, Queue)
   local ticks = timers.every(TICK, function(is_exiting)
     if is_exiting then self:close() else self:tick() end
   end)
@@ -105,41 +106,50 @@ function Queue:push(one)
   self:wake()
 end
 
--- What ends a job may call its author's function, which may wait: nothing of the queue is
--- half changed by then.
-function Queue:end_all(method, ended)
-  for _, one in ipairs(ended) do self:safely(method, one) end
+-- What ends a job may call its author's function, which may wait, or end the handler:
+-- nothing of the queue is half changed by then, and who comes next goes on with the rest.
+function Queue:end_all()
+  while self.ending[1] do
+    local this = table.remove(self.ending, 1)
+    self:safely(this.method, this.one)
+  end
+end
+
+function Queue:will_end(method, one)
+  self.ending[#self.ending + 1] = { method = method, one = one }
 end
 
 ---Counts the runners, and looks after what waits.
 function Queue:tick()
-  local silent, lost = {}, {}
+  local silent = {}
   for runner in pairs(self.at_work) do
     runner.silent = runner.silent + 1
-    if runner.silent > SILENT then silent[#silent + 1], lost[#lost + 1] = runner, runner.one end
+    if runner.silent > SILENT then silent[#silent + 1] = runner end
   end
-  for _, runner in ipairs(silent) do self:leave(runner) end
+  for _, runner in ipairs(silent) do
+    self:leave(runner)
+    if runner.one then self:will_end("lost", runner.one) end
+  end
   self:look_after()
-  self:end_all("lost", lost)
 end
 
 ---Lets go of what is not wanted any more, and starts the runners that got lost.
 function Queue:look_after()
-  local still, unwanted = {}, {}
+  local still = {}
   for _, one in ipairs(self.waiting) do
-    local list = self:safely("still_wanted", one) and still or unwanted
-    list[#list + 1] = one
+    if self:safely("still_wanted", one) then still[#still + 1] = one
+    else self:will_end("abandon", one) end
   end
   self.waiting, self.starting, self.looked_at = still, 0, os.time()
   for _ = 1, #still do self:wake() end
-  self:end_all("abandon", unwanted)
+  self:end_all()
 end
 
 ---Ends all that waits.
 function Queue:close()
-  local waiting = self.waiting
+  for _, one in ipairs(self.waiting) do self:will_end("abandon", one) end
   self.waiting = {}
-  self:end_all("abandon", waiting)
+  self:end_all()
 end
 
 return Queue
