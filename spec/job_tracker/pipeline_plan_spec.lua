@@ -20,7 +20,11 @@ describe("a declaration", function()
 
   it("is refused with the value and the rule", function()
     refused(nil, "its argument must be a table, got nil")
-    refused({ steps = { { name = "a", run = nothing } } }, "task_type must be a string, got nil")
+    refused({ steps = { { name = "a", run = nothing } } }, "task_type must be 1 to 64 .*, got nil")
+    for _, task_type in ipairs { "", "a b", "ä", "a\n", ("x"):rep(65) } do
+      refused({ task_type = task_type, steps = { { name = "a", run = nothing } } },
+        "task_type must be 1 to 64 characters of A%-Z a%-z 0%-9 %. _ ~ %-, got ")
+    end
     refused({ task_type = "x", steps = {} }, "steps must be an array of 1 to 64 steps, got table")
     refused(with { name = "input" }, "steps%[1%]%.name must be .*, got \"input\"")
     for _, name in ipairs { "\255", "a\128", "\192\175", "\237\160\128", "\244\144\128\128", "é\226\130" } do
@@ -33,7 +37,11 @@ describe("a declaration", function()
       "steps%[1%]%.parallel must be an integer from 1 to 64, got 65")
     refused(with { parallel = 2 },
       "steps%[1%]%.parallel must be left out where there is no each, got 2")
-    refused(with { wieght = 2 }, "there is no option steps%[1%]%.wieght")
+    refused(with { wieght = 2 }, "there is no option steps%[1%]%.wieght; the options are "
+      .. "each, label, name, optional, parallel, retries, retry_delay, run, weight$")
+    local other = with {}
+    other.on_eror = nothing
+    refused(other, "there is no option on_eror; the options are on_error, ")
     local twice = with {}
     twice.steps[2] = twice.steps[1]
     refused(twice, "steps%[2%]%.name must be a name that no other step has, got \"a\"")

@@ -325,4 +325,14 @@ describe("pipeline:start", function()
     misuse(function() local id = one:start(1) return id end,
       "start: there are no timers outside OpenResty; call run")
   end)
+
+  it("refuses what it does not know, before all else", function()
+    local one = pipeline.new { task_type = "x", steps = { { name = "a", run = print } } }
+    misuse(function() local id = one:start(1, { on_start = print }) return id end,
+      "pipeline.start: there is no option on_start; the options are task_id")
+    misuse(function() local id = one:start(1, { task_id = 7 }) return id end,
+      "pipeline.start: task_id must be a string, got 7")
+    misuse(function() local id = one.start(1) return id end,
+      "pipeline.start: it is a method, call it with a colon: pipeline:start(input)")
+  end)
 end)

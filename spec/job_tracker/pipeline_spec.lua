@@ -108,6 +108,19 @@ describe("a pipeline", function()
     assert.equal("completed", job.status)
   end)
 
+  it("refuses options that it does not know, and makes no job then", function()
+    local one = pipeline.new { task_type = "x", steps = { { name = "a", run = nothing } } }
+    misuse(function() local got = one:run(1, { taskid = "x" }) return got end,
+      "pipeline.run: there is no option taskid; the options are on_start, task_id")
+    misuse(function() local got = one:run(1, { on_start = 5 }) return got end,
+      "pipeline.run: on_start must be a function, got 5")
+    misuse(function() local got = one:run(1, "x") return got end,
+      "pipeline.run: its options must be a table, got \"x\"")
+    misuse(function() local got = one.run(1) return got end,
+      "pipeline.run: it is a method, call it with a colon: pipeline:run(input)")
+    assert.equal(0, #JobTracker.list_jobs())
+  end)
+
   it("says what the tracker refuses", function()
     local path = store_file.path()
     assert(JobTracker.open(path, { size = "1M" })).close()
@@ -231,7 +244,7 @@ describe("meta.steps", function()
 
   it("refuses to add what JSON cannot hold, at the caller's line, and goes on", function()
     local job = run { steps = { { name = "a", run = function(_, step)
-      misuse(function() step:meta { steps = {} } end, "meta: fields must be a table without steps")
+      misuse(function() step:meta { steps = {} } end, "meta: fields must be a table without the field steps")
       misuse(function() step:meta { words = print } end, "meta.words: JSON has no function")
       misuse(function() step:meta { 1 } end, "meta: keys must be")
       step:report(1)
@@ -321,6 +334,22 @@ describe("an error", function()
     assert.is_nil(job.error:find("%.lua"))
     assert.matches("^sections: attempt to ", job.error)
     assert.matches("pipeline_spec%.lua:%d+", failure.traceback)
+  end)
+
+  it("comes of an on_report that raises, which is not tried again", function()
+    local attempts, failure = 0, nil
+    local job = run { on_report = function(_, words)
+      if words:find "half" then error "no terminal" end
+    end, on_error = function(given) failure = given end,
+      steps = { { name = "a", retries = 5, optional = true, run = function(_, step)
+        attempts = attempts + 1
+        step:report(0.5, "half")
+      end } } }
+    assert.equal("failed", job.status)
+    assert.equal("on_report: no terminal", job.error)
+    assert.equal("a", failure.step)
+    assert.matches("pipeline_spec%.lua:%d+", failure.traceback)
+    assert.equal(1, attempts)
   end)
 
   it("comes of a result that JSON cannot hold", function()

@@ -44,6 +44,12 @@ function pipeline.configure(options)
   if queue then queue.size, queue.runners = settings.queue, settings.runners end
 end
 
+local function check_called(self, name)
+  if getmetatable(self) == Pipeline then return end
+  error(("pipeline.%s: it is a method, call it with a colon: pipeline:%s(input)"):format(
+    name, name), 3)
+end
+
 ---Runs all steps as one job and returns the result: the default is what the last
 ---step returned. nil, message, code when it failed ("failed", "cancelled",
 ---"interrupted"), or when the tracker refused ("full", "not_found", ...).
@@ -53,7 +59,8 @@ end
 ---@return string? message
 ---@return string? code
 function Pipeline:run(input, options)
-  options = options or {}
+  check_called(self, "run")
+  options = plan.read_run(options)
   local id = options.task_id
   if not id then
     local created, message, code = self.plan.tracker.create_job(self.plan.task_type)
@@ -99,13 +106,14 @@ end
 ---@return string? message
 ---@return string? code
 function Pipeline:start(input, options)
+  check_called(self, "start")
+  options = plan.read_start(options)
   local timers, why = nginx.timers()
   if not timers then error("start: " .. why .. "; call run", 2) end
   local free, message, code = has_room(timers)
   if not free then return nil, message, code end
   local id
-  id, message, code = own_job(self.plan.tracker, self.plan.task_type,
-                              options and options.task_id)
+  id, message, code = own_job(self.plan.tracker, self.plan.task_type, options.task_id)
   if not id then return nil, message, code end
   queue:push(Run.new(self.plan, id, input))
   return id

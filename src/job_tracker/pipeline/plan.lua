@@ -1,6 +1,6 @@
 -- plan: checks a declared pipeline and completes it with defaults. Knows neither
--- jobs nor how steps are run. Misuse raises at the line that called pipeline.new, or
--- pipeline.configure.
+-- jobs nor how steps are run. Misuse raises at the line that called the function of
+-- pipeline.lua.
 
 local text = require "job_tracker.pipeline.text"
 
@@ -76,12 +76,17 @@ local STEP = {
   retry_delay = { is_number(0, 86400), "a number of seconds from 0 to 86400" },
 }
 
+-- As JobTracker.create_job has it: what is declared wrongly is told where it is declared.
+local function is_task_type(value)
+  return type(value) == "string" and #value <= MAX_NAME and value:find("^[A-Za-z0-9._~-]+$") ~= nil
+end
+
 local function is_steps(value)
   return type(value) == "table" and #value >= 1 and #value <= MAX_STEPS
 end
 
 local PIPELINE = {
-  task_type = { is_a "string", "a string", true },
+  task_type = { is_task_type, "1 to 64 characters of A-Z a-z 0-9 . _ ~ -", true },
   steps = { is_steps, "an array of 1 to 64 steps", true },
   tracker = { is_a "table", "a JobTracker" },
   result = { is_a "function", "a function" },
@@ -89,17 +94,34 @@ local PIPELINE = {
   on_error = { is_a "function", "a function" },
 }
 
+local START = {
+  task_id = { is_a "string", "a string" },
+}
+
+local RUN = {
+  task_id = START.task_id,
+  on_start = { is_a "function", "a function" },
+}
+
 local QUEUE = {
   queue = { is_integer(0, 1e6), "an integer from 0 to 1000000" },
   runners = { is_integer(1, 64), "an integer from 1 to 64" },
 }
+
+local function names_of(schema)
+  local names = {}
+  for name in pairs(schema) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
 
 local function check(given, schema, where)
   for name, value in pairs(given) do
     local rule = schema[name]
     if not rule then
       local call, prefix = where:match("^(%l+: )(.*)$")
-      error(("pipeline.%sthere is no option %s%s"):format(call, prefix, tostring(name)), LEVEL)
+      error(("pipeline.%sthere is no option %s%s; the options are %s"):format(call, prefix,
+        tostring(name), names_of(schema)), LEVEL)
     end
     if not rule[1](value) then wrong(where .. name, rule[2], value, 1) end
   end
@@ -138,6 +160,26 @@ function plan.read(options)
   return { task_type = options.task_type, steps = read, weight = weight,
     tracker = options.tracker or require("job_tracker").JobTracker,
     result = options.result, on_report = options.on_report, on_error = options.on_error }
+end
+
+---Checks what pipeline:run is given beside its input.
+---@param options job_tracker.RunOptions?
+---@return job_tracker.RunOptions
+function plan.read_run(options)
+  if options == nil then return {} end
+  if type(options) ~= "table" then wrong("run: its options", "a table", options) end
+  check(options, RUN, "run: ")
+  return options
+end
+
+---Checks what pipeline:start is given beside its input.
+---@param options job_tracker.StartOptions?
+---@return job_tracker.StartOptions
+function plan.read_start(options)
+  if options == nil then return {} end
+  if type(options) ~= "table" then wrong("start: its options", "a table", options) end
+  check(options, START, "start: ")
+  return options
 end
 
 ---Checks what pipeline.configure is given, and returns it.

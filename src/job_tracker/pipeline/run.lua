@@ -39,7 +39,9 @@ local SLICE = 0.25 -- seconds, in nginx, between looks for a wish to cancel
 
 local function seconds_now() return (select(2, now())) end
 
-local function stop(message, code) error(guard.stop(message, code), 0) end
+local function stop(message, code, traceback)
+  error(guard.stop(message, code, traceback), 0)
+end
 
 ---@param plan table
 ---@param id string of a pending job
@@ -83,6 +85,15 @@ function Run:add_meta(fields)
   self.meta, self.meta_changed = meta, not updated
 end
 
+-- What it raises is no item's failure, and trying that again would not help.
+function Run:tell_author(words)
+  local told, trouble = guard.call(function()
+    self.plan.on_report(self.progress, words)
+  end)
+  if told then return end
+  stop(text.failure({ name = "on_report" }, trouble.message), "failed", trouble.traceback)
+end
+
 ---A report may be lost while the store is busy: the next one carries its facts.
 ---@param stage table the step under way
 ---@param words string for people
@@ -95,7 +106,7 @@ function Run:say(stage, words)
   local updated, message, code = self.tracker.update_job(self.id, fields)
   if not updated and code ~= "busy" then stop(message, code) end
   if updated then self.meta_changed = false end
-  if updated and self.plan.on_report then self.plan.on_report(self.progress, words) end
+  if updated and self.plan.on_report then self:tell_author(words) end
 end
 
 -- --------------------------------------------------------------------- waiting

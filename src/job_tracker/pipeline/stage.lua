@@ -74,7 +74,7 @@ end
 ---@param fields table
 function StepRun:meta(fields)
   if type(fields) ~= "table" or fields.steps ~= nil then
-    error("meta: fields must be a table without steps", 2)
+    error("meta: fields must be a table without the field steps", 2)
   end
   local run = self.stage.run
   local stored, trouble = guard.call(run.add_meta, run, fields)
