@@ -165,6 +165,8 @@ describe("POST jobs", function()
     assert.equal("1", response.headers["retry-after"])
     expect_problem(422, post('{"refuse":{"a":1}}'))
     expect_problem(422, post('{"give":false}'))
+    assert.matches("%[warn%].*on_create returned neither a job's id nor a message, but boolean",
+      server:log())
     status_server.expect_unharmed(server, workers)
   end)
 

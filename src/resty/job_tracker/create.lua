@@ -62,6 +62,10 @@ local function judge(called, id, message, code)
   elseif code == "full" then
     problem.refused("no room", code)
   else
+    if not message then
+      ngx.log(ngx.WARN, "job_tracker: on_create returned neither a job's id nor a message, but ",
+        type(id))
+    end
     problem.answer(is_client_error(code) and code or 422,
       type(message) == "string" and message or "The job was refused.")
   end

@@ -67,6 +67,14 @@ local OPTIONS = {
   max_body = { is_count(0, 2 ^ 30), "an integer of bytes from 0 to 1073741824", 65536 },
 }
 
+local function unknown(name)
+  local names = {}
+  for known in pairs(OPTIONS) do names[#names + 1] = known end
+  table.sort(names)
+  error(("setup: there is no option %s; the options are %s"):format(shown(name),
+    table.concat(names, ", ")), LEVEL)
+end
+
 ---@param options resty.job_tracker.Options
 ---@return table a copy, complete
 function settings.read(options)
@@ -75,7 +83,7 @@ function settings.read(options)
   for name, rule in pairs(OPTIONS) do read[name] = rule[3] end
   for name, value in pairs(options) do
     local rule = OPTIONS[name]
-    if not rule then error(("setup: there is no option %s"):format(shown(name)), LEVEL - 1) end
+    if not rule then unknown(name) end
     if not rule[1](value) then wrong(name, rule[2], value) end
     read[name] = value
   end
