@@ -15,7 +15,7 @@
 ---| "full"                # no room, and nothing finished that could make it
 ---| "busy"                # the lock's holder was stopped; or, read-only, the job changed under every try
 ---| "readonly"            # a changing call on a tracker opened read-only
----| "timeout"             # wait_job: the time is over
+---| "timeout"             # wait_job: it timed out
 ---| "io"                  # the operating system refused
 ---| "not_ready"           # another process is still making the store file
 ---| "incompatible"        # a store of another layout, ABI, size or pid namespace

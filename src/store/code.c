@@ -17,7 +17,7 @@ static const struct {
   [JT_CLAIMED] = { "claimed", "another process owns it" },
   [JT_TAKEN] = { "taken", "a job of that id exists" },
   [JT_TOO_SMALL] = { "too_small", "the buffer is too small" },
-  [JT_TIMEOUT] = { "timeout", "the time is over" },
+  [JT_TIMEOUT] = { "timeout", "the wait timed out" },
   [JT_INTERRUPTED] = { "interrupted", "interrupted" },
   [JT_IO] = { "io", "the operating system refused" },
   [JT_NOT_READY] = { "not_ready", "the store file is not ready yet" },

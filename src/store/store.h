@@ -60,7 +60,7 @@ typedef enum jt_code {
   JT_CLAIMED,            /* another process or thread, which lives, owns it */
   JT_TAKEN,              /* jt_create_numbered: draw another number */
   JT_TOO_SMALL,          /* the caller's buffer: see 'needed' */
-  JT_TIMEOUT,            /* jt_wait: the time is over */
+  JT_TIMEOUT,            /* jt_wait: it timed out */
   JT_INTERRUPTED,        /* jt_wait: look after your own affairs, call again */
   JT_IO,                 /* the operating system said no: see jt_error */
   JT_NOT_READY,          /* another process is still initialising the file */
