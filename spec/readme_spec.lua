@@ -61,15 +61,9 @@ describe("the README", function()
     end)
   end
 
-  it("has an nginx example that serves a job", function()
-    local block = assert(blocks("nginx")[1])
-    local folder, store = store_file.folder(), store_file.path()
-    local port = process.free_port()
-    local text = block:gsub('"/dev/shm/[^"]*"', ("%q"):format(store))
-      :gsub("127%.0%.0%.1:8080", "127.0.0.1:" .. port)
-    local jobs = assert(require("job_tracker").JobTracker.open(store))
-    finally(function() jobs.close() end)
-    local id = jobs.create_job("chapter")
+  -- Runs the text of an http block in nginx, on this port; at the end of the test it ends.
+  local function start_nginx(http, port)
+    local folder = store_file.folder()
     local settings = {}
     for _, name in ipairs({ "client_body", "fastcgi", "proxy", "scgi", "uwsgi" }) do
       settings[#settings + 1] = ("%s_temp_path %s/%s;"):format(name, folder, name)
@@ -80,7 +74,8 @@ describe("the README", function()
       "daemon off; pid nginx.pid; error_log error.log; events { }",
       "http { access_log off;", table.concat(settings, "\n"),
       ('lua_package_path "%s/src/?.lua;;";'):format(nginx_server.root),
-      ('lua_package_cpath "%s/luajit/?.so;;";'):format(nginx_server.build), text, "}",
+      ('lua_package_cpath "%s/luajit/?.so;;";'):format(nginx_server.build),
+      (http:gsub("127%.0%.0%.1:8080", "127.0.0.1:" .. port)), "}",
     }, "\n"))
     local environment = { PATH = os.getenv("PATH") .. ":/usr/sbin:/sbin",
       LUA_PATH = false, LUA_CPATH = false }
@@ -90,15 +85,25 @@ describe("the README", function()
     finally(function()
       process.kill(pid, "TERM")
       process.wait(pid, 10)
-      jobs.close()
     end)
-    local function get(path, more)
-      local pipe = assert(io.popen(("curl -s -i --max-time 5 %s http://127.0.0.1:%d/jobs/%s")
-        :format(more or "", port, path)))
-      local answer = pipe:read("*a")
-      pipe:close()
-      return answer
-    end
+  end
+
+  local function curl(port, path, more)
+    local pipe = assert(io.popen(("curl -s -i --max-time 5 %s http://127.0.0.1:%d/%s")
+      :format(more or "", port, path)))
+    local answer = pipe:read("*a")
+    pipe:close()
+    return answer
+  end
+
+  local nginx_blocks = blocks("nginx")
+
+  it("has an nginx example that serves a job", function()
+    local store, port = store_file.path(), process.free_port()
+    local jobs = assert(require("job_tracker").JobTracker.open(store))
+    local id = jobs.create_job("chapter")
+    start_nginx(assert(nginx_blocks[1]):gsub('"/dev/shm/[^"]*"', ("%q"):format(store)), port)
+    local function get(name, more) return curl(port, "jobs/" .. name, more) end
     wait_until(function() return get(id) ~= "" end, "nginx to answer")
     local answer = get(id)
     assert.truthy(answer:find("200 OK", 1, true), answer)
@@ -106,5 +111,28 @@ describe("the README", function()
     local tag = assert(answer:match('ETag: ("%d+")'))
     assert.truthy(get(id, "-H 'If-None-Match: " .. tag .. "'"):find("304 Not Modified", 1, true))
     assert.truthy(get("chapter_00000000"):find("404 Not Found", 1, true))
+    jobs.close()
+  end)
+
+  it("has an nginx example that runs a job, to be cancelled", function()
+    local port = process.free_port()
+    local rest, replaced = nginx_blocks[1]:gsub("init_by_lua_block {.-\n}\n", "", 1)
+    assert.equal(1, replaced)
+    local own = assert(nginx_blocks[2]):gsub('"/dev/shm/[^"]*"', ("%q"):format(store_file.path()))
+    start_nginx(own .. rest, port)
+    wait_until(function() return curl(port, "jobs") ~= "" end, "nginx to answer")
+    local json = "-H 'Content-Type: application/json' -d "
+    local answer = curl(port, "jobs", json .. "'{}'")
+    assert.truthy(answer:find("400 Bad Request", 1, true), answer)
+    answer = curl(port, "jobs", json .. [['{"reader":"beginners"}']])
+    local path = assert(answer:match("202 Accepted.*Location: /(jobs/chapter_%x+)"), answer)
+    wait_until(function()
+      return curl(port, path):find('"status":"running"', 1, true)
+    end, "the job to run")
+    answer = curl(port, path .. "/cancel", "-X POST")
+    assert.truthy(answer:find("202 Accepted", 1, true), answer)
+    wait_until(function()
+      return curl(port, path):find('"error":"cancelled: on request"', 1, true)
+    end, "the job to end")
   end)
 end)
