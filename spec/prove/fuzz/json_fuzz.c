@@ -170,7 +170,10 @@ static void push_scalar(lua_State *L, unsigned kind, bytes *from) {
     case 3: jt_push_integer(L, (int64_t)take(from) - 100); break;
     case 4: lua_pushnumber(L, (lua_Number)(int)take(from) / 8); break;
     case 5: jt_push_integer(L, INT64_MAX - take(from)); break;
-    case 6: if (kind < 250) push_bytes(L, from); else lua_pushcfunction(L, nothing); break;
+    case 6:
+      if (kind < 250) push_bytes(L, from);
+      else lua_pushcfunction(L, nothing);
+      break;
     default: push_bytes(L, from);
   }
 }
