@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "bury.h"
+#include "guard.h"
 #include "notify.h"
 
 enum { GATE = 0, PRESENCE = 1 };
@@ -170,7 +171,9 @@ static jt_code map(const opening *o, const jt_geometry *geometry) {
   void *base = mmap(NULL, geometry->size, access, MAP_SHARED, o->store->file, 0);
   if (base == MAP_FAILED) return fail_errno(o, "map");
   jt_store_attach(o->store, geometry, base);
-  return JT_OK;
+  if (!o->store->readonly) return JT_OK;
+  o->store->guard = jt_guard_begin(base, geometry->size, access);
+  return o->store->guard != NULL ? JT_OK : jt_fail(o->error, JT_IO, "out of memory");
 }
 
 /* ------------------------------------------------------------------ making */
@@ -301,7 +304,9 @@ static void map_notice(const opening *o) {
       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
     page = mmap(NULL, JT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, JT_PAGE);
   close(file);
-  if (page != MAP_FAILED) o->store->notice = page;
+  if (page == MAP_FAILED) return;
+  o->store->notice = page;
+  o->store->notice_guard = jt_guard_begin(page, JT_PAGE, PROT_READ | PROT_WRITE);
 }
 
 /*
@@ -327,6 +332,8 @@ static jt_code open_for_reading(const opening *o) {
 }
 
 static void let_go(jt_store *store) {
+  jt_guard_end(store->guard);
+  jt_guard_end(store->notice_guard);
   if (store->readonly && store->notice != NULL) munmap(store->notice, JT_PAGE);
   if (store->base != NULL) munmap(store->base, store->geometry.size);
   if (store->file >= 0) close(store->file);

@@ -126,6 +126,7 @@ struct jt_store {
   bool doubts;                    /* no writer was there: owners that were alive in */
   uint64_t doubted;               /* this incarnation are not believed to be */
   int file;                       /* -1: anonymous */
+  struct jt_guard *guard, *notice_guard;   /* of a read-only store: see guard.h */
   struct jt_store *replaced;      /* of a list in memory.c, or in file.c */
 };
 

@@ -101,7 +101,7 @@ jt_code jt_list(jt_store *store, const jt_filter *filter, jt_key *keys,
   }
   sort(&list);
   *count = list.count;
-  return JT_OK;
+  return jt_seen(store, JT_OK);
 }
 
 /* ----------------------------------------------------------------- changes */
@@ -166,7 +166,7 @@ jt_code jt_changes(jt_store *store, uint64_t after, jt_key *keys, size_t capacit
   sort(&list);
   *count = list.count;
   *upto = reached(&list, &s);
-  return JT_OK;
+  return jt_seen(store, JT_OK);
 }
 
 /* ---------------------------------------------------------------- fetching */

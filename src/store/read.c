@@ -21,6 +21,7 @@
 #include "cells.h"
 #include "evict.h"
 #include "bury.h"
+#include "guard.h"
 #include "lock.h"
 #include "owner.h"
 
@@ -109,11 +110,16 @@ jt_code jt_sight_find(const jt_store *store, jt_text id, jt_sight *sight) {
   return outcome;
 }
 
+jt_code jt_seen(const jt_store *store, jt_code code) {
+  return jt_guard_lost(store->guard) ? JT_CORRUPT : code;
+}
+
 jt_code jt_read(jt_store *store, jt_try attempt, void *context) {
   jt_code code = attempt(store, context);
   for (int i = 1; i < JT_READ_TRIES && code == JT_BUSY; i++)
     code = attempt(store, context);
-  if (code != JT_BUSY || store->readonly) return code;
+  if (store->readonly) return jt_seen(store, code);
+  if (code != JT_BUSY) return code;
   code = jt_lock(store);
   if (code != JT_OK) return code;
   code = attempt(store, context);

@@ -38,6 +38,10 @@ jt_code jt_sight_find(const jt_store *store, jt_text id, jt_sight *sight);
    then copies made before this call are whole. */
 bool jt_sight_holds(const jt_store *store, const jt_sight *sight);
 
+/* That code, or JT_CORRUPT where a read-only store's file has lost bytes: whatever was
+   not found, or is not there to be listed, may have been among them. */
+jt_code jt_seen(const jt_store *store, jt_code code);
+
 /*
 ** Runs one try of a read until it is not JT_BUSY: JT_READ_TRIES times without
 ** the lock and then, where the store may be written, once with it.

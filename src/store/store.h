@@ -15,6 +15,9 @@
 **    Nothing here prints, exits, raises a signal or touches errno's meaning.
 **  - All calls may be made from several threads at once on one jt_store,
 **    except jt_store_close, which must be the last.
+**  - A read-only store whose file others truncate goes on: whatever it is asked is
+**    JT_CORRUPT, or nothing, from the first look at what is gone. For that the process
+**    gets a handler of SIGBUS (guard.h). A store that may be written has none.
 **  - A changing call waits for the writers' lock for at most JT_LOCK_SECONDS
 **    and then returns JT_BUSY; it returns JT_READONLY on a read-only store.
 **

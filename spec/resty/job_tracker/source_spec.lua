@@ -156,6 +156,38 @@ describe("a store file", function()
     new.close()
   end)
 
+  it("that is truncated costs no worker, and is served again when it is a store again", function()
+    local jobs = open_readable()
+    local id = jobs.create_job("textbook")
+    local server = start()
+    local workers = server:workers()
+    local stream = wire.ask(server, "/jobs/" .. id .. "/events")
+    jobs.close()
+    for _, how in ipairs({ "rewritten", "replaced" }) do
+      assert(io.open(path, "w")):close()
+      for _, target in ipairs({ "/jobs/" .. id, "/jobs", "/jobs/" .. id .. "?wait=0.1" }) do
+        for _, response in pairs(server:request_from_each(target)) do
+          status_server.expect_problem(500, response, target)
+        end
+      end
+      if how == "replaced" then assert(os.remove(path)) end
+      jobs = open_readable()
+      id = jobs.create_job("textbook")
+      jobs.close()
+      for _, target in ipairs({ "/jobs/" .. id, "/jobs" }) do
+        wait_until(function()
+          for _, response in pairs(server:request_from_each(target)) do
+            if response.status ~= 200 then return false end
+          end
+          return true
+        end, target .. " of a store that was " .. how)
+      end
+    end
+    stream:close()
+    assert.same(workers, server:workers())
+    assert.equal(0, count_lines(server, "signal"))
+  end)
+
   it("that is the same as before is not opened again for each id that is none", function()
     local jobs = open_readable()
     local server = start()

@@ -61,7 +61,10 @@ function list.get(settings)
   if not tracker then return problem.refused("no store", "unavailable") end
   local version = tracker.version() -- from before the look: what comes during it is told later
   local jobs, next_cursor, code = tracker.list_jobs(options)
-  if not jobs then return problem.refused(next_cursor, code) end
+  if not jobs then
+    source.doubt(code)
+    return problem.refused(next_cursor, code)
+  end
   if next_cursor then ngx.header["Link"] = link(settings, options, next_cursor) end
   problem.send("application/json", page(version, tracker.stats(), jobs, next_cursor))
 end

@@ -10,7 +10,8 @@
 -- A file put in the place of the one that is open is another store. A worker looks for it,
 -- once a second at most, when it is asked for more than a job that it has; and its poller
 -- looks for it as long as somebody waits. What has the same inode is the same file: an
--- inode is not given away again while we have its file open.
+-- inode is not given away again while we have its file open. But one that was truncated is
+-- opened again even so: all that is there now, if it is a store, was written later.
 --
 -- A file that this nginx writes stays the one that was opened until nginx is reloaded, and
 -- the log says that there is another: jobs that run here are told by the tracker that they
@@ -99,6 +100,13 @@ end
 ---@return integer
 function source.generation() return opened_count end
 
+---To be told the code of a list that could not be had. "corrupt" is said of a whole store
+---only when its file has lost bytes, not because of damaged jobs.
+---@param code string?
+function source.doubt(code)
+  if code == "corrupt" then file = nil end
+end
+
 ---A job's JSON and version as get_json gives them. One outcome more: nil, message,
 ---"unavailable" while there is no store.
 ---@param id string
@@ -109,7 +117,10 @@ function source.get_json(id)
   local from = tracker or source.tracker()
   if not from then return nil, "the store cannot be opened", "unavailable" end
   local json, version, code = from.get_json(id)
-  if json or code or not open_again() then return json, version, code end
+  if code == "corrupt" then
+    source.doubt((select(3, from.list_changes(from.version(), { limit = 1 }))))
+  end
+  if json or (code and code ~= "corrupt") or not open_again() then return json, version, code end
   return tracker.get_json(id) -- not in that store: in this?
 end
 
