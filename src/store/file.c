@@ -178,10 +178,12 @@ static jt_code map(const opening *o, const jt_geometry *geometry) {
 
 /* ------------------------------------------------------------------ making */
 
-static bool file_is_blank(int file) {
+static jt_code file_is_blank(const opening *o, bool *blank) {
   uint64_t first = 0;
-  ssize_t got = pread(file, &first, sizeof first, 0);
-  return got == 0 || (got == sizeof first && first == JT_MAGIC_MAKING);
+  ssize_t got = pread(o->store->file, &first, sizeof first, 0);
+  if (got < 0) return fail_errno(o, "read");
+  *blank = got == 0 || (got == sizeof first && first == JT_MAGIC_MAKING);
+  return JT_OK;
 }
 
 /* Reserves every byte: later writes cannot meet a full disk, which would be a
@@ -241,8 +243,11 @@ static jt_code fill_holes(const opening *o) {
 }
 
 static jt_code open_alone(const opening *o) {
-  if (file_is_blank(o->store->file)) return make_file(o);
-  jt_code code = map_existing(o);
+  bool blank = false;
+  jt_code code = file_is_blank(o, &blank);
+  if (code != JT_OK) return code;
+  if (blank) return make_file(o);
+  code = map_existing(o);
   if (code == JT_OK) code = fill_holes(o);
   if (code != JT_OK) return code;
   jt_word_store(&o->store->header->pid_namespace, pid_namespace());
@@ -271,6 +276,7 @@ static jt_code open_behind_gate(const opening *o) {
   int file = o->store->file;
   if (!lock_byte(file, PRESENCE, F_RDLCK)) return fail_errno(o, "lock");
   bool alone = lock_byte(file, PRESENCE, F_WRLCK);
+  if (!alone && errno != EAGAIN && errno != EACCES) return fail_errno(o, "lock");
   jt_code code = alone ? open_alone(o) : open_among_others(o);
   if (code != JT_OK) return code;
   if (alone && !lock_byte(file, PRESENCE, F_RDLCK)) return fail_errno(o, "lock");

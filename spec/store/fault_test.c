@@ -1,0 +1,281 @@
+/*
+** fault_test.c - the system says no: each call that opening makes fails in turn, with one
+** error after the other; a file system that became read-only; a clock that jumps. (Full
+** disks and no descriptors: file_test.c. Memory: spec/binding/lua_memory_test.c. Stopped
+** and killed processes: kill_test.c. Half-written pages: forged_test.c.)
+**
+** A program's own functions come before the C library's: those below are what the store
+** calls.
+*/
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "audit.h"
+
+/* ------------------------------------------------------------------------ faults */
+
+static struct {
+  long left;                      /* calls that still succeed; -1: all do */
+  int number;                     /* then one fails, of that */
+  int64_t clock;                  /* seconds that the clock of the day is off */
+} fault = { .left = -1 };
+
+static bool fails(void) {
+  if (fault.left < 0 || fault.left-- > 0) return false;
+  errno = fault.number;
+  return true;
+}
+
+/* Whether the fault has come. */
+static bool came(void) {
+  return fault.left < 0;
+}
+
+#define OURS __attribute__((visibility("default")))
+
+OURS int open(const char *path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  int mode = va_arg(arguments, int);
+  va_end(arguments);
+  return fails() ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+OURS int fcntl(int file, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void *argument = va_arg(arguments, void *);
+  va_end(arguments);
+  return fails() ? -1 : (int)syscall(SYS_fcntl, file, command, argument);
+}
+
+OURS ssize_t pread(int file, void *to, size_t size, off_t from) {
+  return fails() ? -1 : syscall(SYS_pread64, file, to, size, from);
+}
+
+OURS ssize_t pwrite(int file, const void *from, size_t size, off_t to) {
+  return fails() ? -1 : syscall(SYS_pwrite64, file, from, size, to);
+}
+
+OURS int ftruncate(int file, off_t size) {
+  return fails() ? -1 : (int)syscall(SYS_ftruncate, file, size);
+}
+
+OURS int fchmod(int file, mode_t mode) {
+  return fails() ? -1 : (int)syscall(SYS_fchmod, file, mode);
+}
+
+OURS off_t lseek(int file, off_t to, int whence) {
+  return fails() ? -1 : syscall(SYS_lseek, file, to, whence);
+}
+
+OURS int posix_fallocate(int file, off_t from, off_t size) {
+  if (fails()) return fault.number;
+  return syscall(SYS_fallocate, file, 0, from, size) == 0 ? 0 : errno;
+}
+
+OURS int clock_gettime(clockid_t clock, struct timespec *now) {
+  int failed = (int)syscall(SYS_clock_gettime, clock, now);
+  if (clock == CLOCK_REALTIME) now->tv_sec += fault.clock;
+  return failed;
+}
+
+/* ----------------------------------------------------------------------- opening */
+
+/* Not EACCES and EAGAIN: of a lock they say that somebody else has it. */
+static const int numbers[] = { EINTR, EIO, EPERM, ENOSPC, EMFILE, ENOMEM, ENOLCK };
+
+enum { NUMBERS = sizeof numbers / sizeof numbers[0], SIZE = 64 * 1024 };
+
+static int lowest_descriptor(void) {
+  int file = dup(0);
+  close(file);
+  return file;
+}
+
+/* Opens, and one call fails. False: there was none left to fail. */
+static bool open_with_fault(const jt_options *options, long after, int number,
+                            jt_store **store) {
+  jt_error error = { JT_OK, "" };
+  int before = lowest_descriptor();
+  fault.left = after;
+  fault.number = number;
+  jt_code code = jt_store_open(check_path("store"), options, store, &error);
+  bool done = came();
+  fault.left = -1;
+  if (code == JT_OK) return done;
+  CHECK(*store == NULL);
+  CHECK_CODE(code, number == ENOSPC ? JT_NO_SPACE : JT_IO);
+  CHECK(strstr(error.message, check_path("store")) != NULL);
+  CHECK(strstr(error.message, strerror(number)) != NULL);
+  CHECK_INT(lowest_descriptor(), before);
+  return done;
+}
+
+static uint64_t incarnation(const jt_store *store) {
+  return jt_word_load(&store->header->incarnation);
+}
+
+/* What an opening that went well in spite of it has got. */
+static void check_opened(jt_store *store, uint64_t openings) {
+  if (store == NULL) return;
+  CHECK_AUDIT(store);
+  if (!jt_store_is_readonly(store)) CHECK_INT(incarnation(store), openings + 1);
+  jt_store_close(store);
+}
+
+/* Afterwards it is as if that opening had not been. */
+static uint64_t check_as_before(const job_id *id) {
+  jt_store *store = file_open(check_path("store"), false);
+  uint64_t openings = incarnation(store);
+  CHECK(exists(store, id));
+  CHECK_AUDIT(store);
+  jt_store_close(store);
+  return openings;
+}
+
+static void fail_each_call(const jt_options *options) {
+  jt_store *store = file_store("store", SIZE, 20);
+  job_id id = create(store, "kept", 1);
+  jt_store_close(store);
+  uint64_t openings = check_as_before(&id);
+  for (int i = 0; i < NUMBERS; i++) {
+    long after = 0;
+    for (; open_with_fault(options, after, numbers[i], &store); after++) {
+      check_opened(store, openings);
+      openings = check_as_before(&id);
+    }
+    CHECK(after > 2 && after < 100);
+    check_opened(store, openings);
+    openings = check_as_before(&id);
+  }
+}
+
+static void each_call_of_a_writer(void) {
+  fail_each_call(&(jt_options){ .size = 0 });
+}
+
+static void each_call_of_a_reader(void) {
+  fail_each_call(&(jt_options){ .readonly = true });
+}
+
+/* A file left half made is made by the next. */
+static void each_call_of_a_maker(void) {
+  const jt_options options = { .size = SIZE, .max_jobs = 20 };
+  jt_store *store;
+  for (int i = 0; i < NUMBERS; i++)
+    for (long after = 0;; after++) {
+      bool more = open_with_fault(&options, after, numbers[i], &store);
+      if (store != NULL) jt_store_close(store);
+      store = file_store("store", SIZE, 20);
+      create(store, "new", 1);
+      CHECK_AUDIT(store);
+      jt_store_close(store);
+      CHECK_INT(unlink(check_path("store")), 0);
+      if (!more) break;
+    }
+}
+
+/* ------------------------------------------------------------ a read-only folder */
+
+/* In a mount namespace of the case's own. */
+static void mount_something(const char *path) {
+  CHECK_INT(mkdir(path, 0700), 0);
+  if (unshare(CLONE_NEWNS) != 0 ||
+      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount("none", path, "tmpfs", 0, "size=1m") != 0)
+    check_skip("cannot mount a tmpfs: %s", strerror(errno));
+}
+
+static void a_file_system_that_may_not_be_written(void) {
+  jt_store *store;
+  jt_error error;
+  const jt_options options = { .size = 0 };
+  mount_something(check_path("folder"));
+  store = file_store("folder/store", SIZE, 20);
+  job_id id = create(store, "kept", 1);
+  jt_store_close(store);
+  CHECK_INT(mount(NULL, check_path("folder"), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+  CHECK_CODE(jt_store_open(check_path("folder/store"), &options, &store, &error), JT_IO);
+  CHECK(strstr(error.message, strerror(EROFS)) != NULL);
+  CHECK_CODE(jt_store_open(check_path("folder/new"), &options, &store, &error), JT_IO);
+  store = file_open(check_path("folder/store"), true);
+  CHECK(exists(store, &id));
+  CHECK_CODE(jt_wait(store, id.text, id.length, NULL, 50000), JT_TIMEOUT);
+  jt_store_close(store);
+}
+
+/* --------------------------------------------------------------------- the clock */
+
+static jt_job *read_job(jt_store *store, const job_id *id) {
+  jt_job *job;
+  CHECK_CODE(get(store, id, &job), JT_OK);
+  return job;
+}
+
+/* Whichever way it jumps: a job's times never go back, and versions go on. */
+static void the_clock_jumps(void) {
+  static const int64_t jumps[] = { 86400, -86400, -1000000000, 0, 3000000000, -5000000000,
+                                   200000000000, 0 };
+  jt_store *store = file_store("store", SIZE, 20);
+  job_id id = create(store, "clock", 1);
+  for (size_t i = 0; i < sizeof jumps / sizeof jumps[0]; i++) {
+    jt_job *before = read_job(store, &id);
+    fault.clock = jumps[i];
+    CHECK_CODE(set_status(store, &id, JT_RUNNING), JT_OK);
+    jt_job *after = read_job(store, &id);
+    CHECK(after->updated_at > before->updated_at && after->version > before->version);
+    CHECK_INT(after->created_at, before->created_at);
+    CHECK(after->started_at >= after->created_at);
+    free(before), free(after);
+  }
+  fault.clock = -86400;
+  CHECK_CODE(set_status(store, &id, JT_COMPLETED), JT_OK);
+  jt_job *done = read_job(store, &id);
+  CHECK(done->finished_at >= done->started_at);
+  free(done);
+  CHECK_AUDIT(store);
+  jt_store_close(store);
+}
+
+static void a_wait_does_not_look_at_the_day(void) {
+  jt_store *store = file_store("store", SIZE, 20);
+  job_id id = create(store, "clock", 1);
+  for (int64_t jump = -86400; jump <= 86400; jump += 86400) {
+    fault.clock = jump;
+    double start = check_now();
+    CHECK_CODE(jt_wait(store, id.text, id.length, NULL, 30000), JT_TIMEOUT);
+    CHECK(check_now() - start >= 0.03);
+  }
+  jt_store_close(store);
+}
+
+/* Set back: kept longer. Set on: gone at once, and back when it is right again. */
+static void retention_goes_by_the_day(void) {
+  jt_store *store = file_store("store", SIZE, 20);
+  job_id id = create_finished(store, "clock", 1);
+  CHECK_CODE(jt_store_set_retention(store, INT64_C(3600) * 1000000), JT_OK);
+  fault.clock = -86400;
+  CHECK(exists(store, &id));
+  fault.clock = 7200;
+  CHECK(!exists(store, &id));
+  fault.clock = 0;
+  CHECK(exists(store, &id));
+  jt_store_close(store);
+}
+
+static const check_case cases[] = {
+  CASE(each_call_of_a_writer), CASE(each_call_of_a_reader), CASE(each_call_of_a_maker),
+  CASE(a_file_system_that_may_not_be_written), CASE(the_clock_jumps),
+  CASE(a_wait_does_not_look_at_the_day), CASE(retention_goes_by_the_day),
+};
+CHECK_MAIN(cases)
