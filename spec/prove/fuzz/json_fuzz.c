@@ -56,7 +56,7 @@ static bool same_table(lua_State *L, int a, int b) {
 
 static bool same_number(lua_State *L, int a, int b) {
   lua_Number x = lua_tonumber(L, a), y = lua_tonumber(L, b);
-  int64_t i, j;
+  int64_t i = 0, j = 0;
   bool whole = jt_is_integer(L, a, &i);
   if (whole != jt_is_integer(L, b, &j)) return false;
   return whole ? i == j : memcmp(&x, &y, sizeof x) == 0;
