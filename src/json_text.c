@@ -134,10 +134,11 @@ static size_t write_millionths(int64_t millionths, char *out) {
 __extension__ typedef unsigned __int128 wide;
 
 /*
-** The fewest digits, 15 at least and 17 at most, that read back as 'value' in [0.0001, 1);
-** as integers, so that each comparison is exact: value is mantissa / 2^shift, and a decimal
-** digits / power reads back if it is nearer to it than half way to its neighbours, of which
-** the one below a power of two is at half the distance. Products have 123 bits at most.
+** The fewest digits, 15 at least and 17 at most, that read back as 'value', which
+** is in [0.0001, 1). By integers, so that comparisons are exact: value is
+** mantissa / 2^shift, and a decimal digits / power reads back if it is nearer than
+** half way to value's neighbours, of which the one below a power of two is at half
+** the distance. Products have 123 bits at most.
 */
 static uint64_t fewest_digits(double value, unsigned *decimals) {
   uint64_t bits, digits;

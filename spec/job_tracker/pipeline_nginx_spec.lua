@@ -10,7 +10,8 @@ local store_file = require "store_file"
 local wait_until = require "wait_until"
 local JobTracker = require("job_tracker").JobTracker
 
-local FILES = { "spec/job_tracker/pipeline_spec.lua", "spec/job_tracker/pipeline_parallel_spec.lua" }
+local FILES = { "spec/job_tracker/pipeline_spec.lua", "spec/job_tracker/pipeline_meta_spec.lua",
+                "spec/job_tracker/pipeline_parallel_spec.lua" }
 
 -- What cannot be tried there, and why.
 local EXCLUDED = {

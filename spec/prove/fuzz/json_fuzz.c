@@ -225,11 +225,12 @@ static jt_text take_line(bytes *from, size_t most) {
   return line;
 }
 
-static void put(jt_job *job, char **at, jt_part part, jt_text text) {
-  job->length[part] = text.length;
+/* The text that follows; returns its length. */
+static size_t put(char **at, jt_text text) {
   memcpy(*at, text.bytes, text.length);
   (*at)[text.length] = '\0';
   *at += jt_text_room(text.length);
+  return text.length;
 }
 
 /* As pipelines write them: what is no JSON is no result. */
@@ -248,14 +249,13 @@ static jt_job *make_job(lua_State *L, bytes from) {
   job->status = (jt_status)(take(&from) % JT_STATUSES);
   job->progress = take(&from) / 255.0;
   job->created_at = job->updated_at = (int64_t)take(&from) << take(&from) % 46;
-  for (int part = 0; part < JT_PARTS; part++) job->length[part] = JT_ABSENT;
-  put(job, &at, JT_ID, (jt_text){ "fuzz_0123abcd", 13 });
-  put(job, &at, JT_STEP, take_line(&from, JT_STEP_MAX));
+  job->id_length = (uint16_t)put(&at, (jt_text){ "fuzz_0123abcd", 13 });
+  job->step_length = (uint16_t)put(&at, take_line(&from, JT_STEP_MAX));
   for (int part = JT_RESULT; part < JT_PARTS; part++) {
     jt_text text = take_line(&from, SIZE_MAX);
     bool json = part == JT_RESULT || part == JT_META;
-    if (text.length > 0 && (!json || is_json(L, text)))
-      put(job, &at, (jt_part)part, text);
+    bool there = text.length > 0 && (!json || is_json(L, text));
+    job->blob_length[part - JT_RESULT] = there ? put(&at, text) : JT_ABSENT;
   }
   return job;
 }
