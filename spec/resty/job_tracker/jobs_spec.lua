@@ -178,6 +178,30 @@ describe("GET jobs/<id>?wait=", function()
   -- Long enough for nginx to have read the request; nothing may come in that time.
   local function expect_silence(connection) assert.is_false(connection:read_head(0.3)) end
 
+  -- The worker itself changes the job between the two looks that a waiting request takes.
+  it("sees a change that comes before it has begun to wait", function()
+    local id = create { status = "running" }
+    local server = start("", {
+      init = ("JOBS = assert(require('job_tracker').JobTracker.open(%q))"):format(path),
+      server = ([[ location = /between { content_by_lua_block {
+      local source = require "resty.job_tracker.source"
+      local get_json = source.get_json
+      function source.get_json(asked)
+        local json, version = get_json(asked)
+        source.get_json = get_json
+        assert(JOBS.update_job(asked, { status = "completed" }))
+        return json, version
+      end
+      ngx.req.set_uri("/jobs/%s")
+      ngx.req.set_uri_args("wait=20")
+      require("resty.job_tracker").handle()
+    } } ]]):format(id) })
+    local began = process.now()
+    local response = server:request("/between")
+    assert.equal("completed", cjson.decode(response.body).status)
+    assert.is_true(process.now() - began < 10)
+  end)
+
   it("answers at the next change", function()
     local server = start()
     local id = create()

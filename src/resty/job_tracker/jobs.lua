@@ -33,13 +33,14 @@ function jobs.send(json, version)
   problem.send("application/json", json)
 end
 
-local function long_poll(settings, id, seconds)
+-- Waits for another version than 'have', the one that was looked at: the watch begins with
+-- a look of its own, and what happened between the two is news.
+local function long_poll(settings, id, seconds, have)
   if watch.users() >= settings.max_streams then
     return problem.answer(429, "Too many requests are waiting already.")
   end
   local watched, message, code = watch.job(id)
   if not watched then return problem.refused(message --[[@as string]], code) end
-  local have = watched.version
   watched:hold(function(bell)
     watched:wait(bell, math.min(seconds, LONGEST_WAIT),
       function(self) return self.version ~= have end)
@@ -68,7 +69,7 @@ function jobs.get(settings, id)
   if not json then return problem.refused(version --[[@as string]], code) end
   if seconds and seconds > 0 and not jobs.is_finished(json)
     and request.may_have(version --[[@as integer]]) then
-    return long_poll(settings, id, seconds)
+    return long_poll(settings, id, seconds, version)
   end
   jobs.send(json, version --[[@as integer]])
 end
