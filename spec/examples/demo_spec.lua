@@ -174,9 +174,9 @@ describe("examples/demo", function()
   it("goes on in a terminal, until Ctrl-C: with the page, and chapters on request", function()
     start_in_terminal(0.1)
     local pids = started()
-    wait_until(function() return output():find("until you press Ctrl-C", 1, true) end,
-      "the chapter", 60)
-    local url = assert(output():match("curl %-X POST (http://127%.0%.0%.1:%d+)/jobs"))
+    local url = wait_until(function() -- the last words
+      return output():match("Ctrl%-C.-curl %-X POST (http://127%.0%.0%.1:%d+)/jobs[^\n]*\n")
+    end, "the chapter", 60)
     local page = curl(("--header 'Accept: text/html' %s/"):format(url))
     assert.matches("^<!DOCTYPE html>", page)
     local id = cjson.decode(curl(("--request POST %s/jobs"):format(url))).task_id
