@@ -36,6 +36,7 @@ static void cut(const char *path, off_t size) {
 /* Each call once, where a page may be gone under any of them. */
 static void check_cut(const char *path, const job_id *id, off_t size) {
   jt_store *reader = file_open(path, true);
+  jt_summary summary;
   jt_key keys[8];
   size_t count;
   uint64_t upto;
@@ -48,6 +49,7 @@ static void check_cut(const char *path, const job_id *id, off_t size) {
   CHECK_CODE(get(reader, id, &job), JT_CORRUPT);
   CHECK_CODE(jt_list(reader, &all, keys, 8, &count), JT_CORRUPT);
   CHECK_CODE(jt_changes(reader, 0, keys, 8, &count, &upto), JT_CORRUPT);
+  CHECK_CODE(jt_summarize(reader, &summary), JT_CORRUPT);
   CHECK_CODE(jt_wait(reader, id->text, id->length, NULL, 1000000), JT_CORRUPT);
   jt_store_close(reader);
 }
@@ -62,7 +64,7 @@ static void readers_survive_a_cut_anywhere(void) {
 
 /* The one call that finds the page gone. */
 static void each_call_may_be_the_first(void) {
-  for (int call = 0; call < 6; call++) {
+  for (int call = 0; call < 7; call++) {
     const char *path;
     job_id id = make_file(&path);
     jt_store *reader = file_open(path, true);
@@ -72,6 +74,7 @@ static void each_call_may_be_the_first(void) {
     uint32_t dead;
     jt_job *job = NULL;
     jt_stats stats;
+    jt_summary summary;
     const jt_filter all = { -1, { NULL, 0 }, 0 };
     cut(path, 0);
     switch (call) {
@@ -84,6 +87,7 @@ static void each_call_may_be_the_first(void) {
         CHECK_CODE(jt_wait(reader, id.text, id.length, NULL, -1), JT_CORRUPT);
         break;
       case 4: jt_store_stats(reader, &stats), CHECK_INT(stats.jobs, 0); break;
+      case 5: CHECK_CODE(jt_summarize(reader, &summary), JT_CORRUPT); break;
       default: jt_store_pulse(reader, &version, &dead), CHECK_INT(version, 0);
     }
     CHECK_CODE(get(reader, &id, &job), JT_CORRUPT);

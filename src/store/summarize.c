@@ -112,5 +112,5 @@ jt_code jt_summarize(jt_store *store, jt_summary *summary) {
   jt_settle(store);
   for (uint32_t from = 0; from < store->geometry.cells && code == JT_OK; from += BATCH)
     code = count_batch(store, from, summary);
-  return code;
+  return jt_seen(store, code);
 }

@@ -188,6 +188,19 @@ describe("a store file", function()
     assert.equal(0, count_lines(server, "signal"))
   end)
 
+  it("that is truncated has no metrics, rather than those of an empty store", function()
+    open_readable().close()
+    local server = status_server.start { store = path, setup = "metrics = true" }
+    assert(io.open(path, "w")):close()
+    status_server.expect_problem(500, server:request("/metrics"))
+    local jobs = open_readable()
+    jobs.create_job("textbook")
+    jobs.close()
+    local wanted = 'job_tracker_jobs{task_type="textbook",status="pending"} 1'
+    wait_until(function() return server:request("/metrics").body:find(wanted, 1, true) end,
+      "the metrics of the new store")
+  end)
+
   it("that is the same as before is not opened again for each id that is none", function()
     local jobs = open_readable()
     local server = start()

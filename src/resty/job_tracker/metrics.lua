@@ -135,7 +135,10 @@ end
 local function renew(tracker)
   local begun = now()
   local types, bounds, code = tracker.summary()
-  if not types then return false, bounds, code end
+  if not types then
+    source.doubt(code)
+    return false, bounds, code
+  end
   kept, kept_of = metrics.text(types, bounds, tracker.stats()), source.generation()
   kept_since = now()
   kept_until = kept_since + math.max(LEAST, SHARE * (kept_since - begun))
