@@ -137,24 +137,25 @@ __extension__ typedef unsigned __int128 wide;
 ** The fewest digits, 15 at least and 17 at most, that read back as 'value', which
 ** is in [0.0001, 1). By integers, so that comparisons are exact: value is
 ** mantissa / 2^shift, and a decimal digits / power reads back if it is nearer than
-** half way to value's neighbours, of which the one below a power of two is at half
-** the distance. Products have 123 bits at most.
+** half way to value's neighbours. (Of a power of two the one below is at half the
+** distance; but those down to 2^-13 have no more than 15 digits, and are met exactly.)
+** Products have 123 bits at most.
 */
 static uint64_t fewest_digits(double value, unsigned *decimals) {
   uint64_t bits, digits;
   memcpy(&bits, &value, sizeof bits);
-  uint64_t one = UINT64_C(1) << 52, mantissa = (bits & (one - 1)) | one;
+  uint64_t one = UINT64_C(1) << 52;
+  uint64_t mantissa = (bits & (one - 1)) | one;
   unsigned shift = 1075 - (unsigned)(bits >> 52);
-  wide power = UINT64_C(1000000000000000), error;
+  wide power = UINT64_C(1000000000000000);
   *decimals = 15;
   for (double bound = 0.1; value < bound; bound /= 10, power *= 10) ++*decimals;
   for (int more = 0; ; more++, power *= 10, ++*decimals) {
     wide exact = mantissa * power;
     digits = (uint64_t)((exact + ((wide)1 << (shift - 1))) >> shift);
     wide found = (wide)digits << shift;
-    error = found > exact ? found - exact : exact - found;
-    bool narrow = mantissa == one;
-    if (more == 2 || 2 * error < (narrow ? power / 2 : power)) return digits;
+    wide error = found > exact ? found - exact : exact - found;
+    if (more == 2 || 2 * error < power) return digits;
   }
 }
 
