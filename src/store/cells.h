@@ -90,6 +90,16 @@ static inline uint32_t jt_cells_between(const jt_geometry *geometry, uint64_t ha
   return 1 + ((at - jt_cell_home(geometry, hash)) & (geometry->cells - 1));
 }
 
+#define JT_BATCH 64u              /* cells that are looked through at a time */
+
+/*
+** Which of the next cells from 'from' on, at most JT_BATCH, hold a job; returns how
+** many. Records lie in no order, so each is a page and a line to be fetched: asked for
+** in a row, with nothing in between, many are fetched at a time; mixed with the work on
+** them a processor sees only the next one or two.
+*/
+uint32_t jt_cells_gather(const jt_store *store, uint32_t from, uint32_t jobs[JT_BATCH]);
+
 /* Where 'id' is, or JT_NO_CELL. Under the lock. */
 uint32_t jt_cells_find(const jt_store *store, jt_text id, uint64_t hash);
 

@@ -8,17 +8,14 @@
 #include "owner.h"
 #include "read.h"
 
-static bool matches(const jt_store *store, const jt_filter *filter,
-                    const jt_sight *sight) {
+static bool matches(const jt_filter *filter, const jt_sight *sight) {
   jt_text id = jt_words_id(&sight->words);
   if (filter->status >= 0 && (int)jt_sight_status(sight) != filter->status) return false;
   if (filter->before != 0 && jt_words_sequence(&sight->words) >= filter->before)
     return false;
-  if (filter->type.bytes != NULL &&
-      (filter->type.length != id.length - 9 ||
-       memcmp(filter->type.bytes, id.bytes, filter->type.length) != 0))
-    return false;
-  return !jt_expired(store, &sight->words);
+  return filter->type.bytes == NULL ||
+         (filter->type.length == id.length - 9 &&
+          memcmp(filter->type.bytes, id.bytes, filter->type.length) == 0);
 }
 
 /* ---------------------------------------------------------------- choosing */
@@ -86,22 +83,26 @@ static uint64_t newest(const jt_key *key, uint64_t after) {
   return key->sequence;
 }
 
+typedef struct listing {
+  const jt_filter *filter;
+  choice list;
+} listing;
+
+static void list_job(void *context, const jt_sight *sight) {
+  listing *l = context;
+  if (matches(l->filter, sight)) consider(&l->list, sight);
+}
+
 jt_code jt_list(jt_store *store, const jt_filter *filter, jt_key *keys,
                 size_t capacity, size_t *count) {
-  choice list = { .heap = keys, .capacity = capacity, .worth = newest };
-  jt_sight sight;
+  listing l = { filter, { .heap = keys, .capacity = capacity, .worth = newest } };
   *count = 0;
   if (capacity == 0) return JT_OK;
-  jt_settle(store);
-  for (uint32_t at = 0; at < store->geometry.cells; at++) {
-    if (!jt_cell_is_job(jt_cell_load(store, at))) continue;
-    jt_code code = jt_sight_read(store, at, &sight);
-    if (code == JT_BUSY) return code;
-    if (code == JT_OK && matches(store, filter, &sight)) consider(&list, &sight);
-  }
-  sort(&list);
-  *count = list.count;
-  return jt_seen(store, JT_OK);
+  jt_code code = jt_sight_each(store, list_job, &l);
+  if (code == JT_BUSY) return code;
+  sort(&l.list);
+  *count = l.list.count;
+  return code;
 }
 
 /* ----------------------------------------------------------------- changes */
@@ -187,7 +188,7 @@ static jt_code try_get_listed(jt_store *store, void *context) {
   if (code != JT_OK) return code;
   want->orphaned = sight.orphaned;
   if (jt_words_sequence(&sight.words) != want->key->sequence ||
-      !matches(store, want->filter, &sight))
+      jt_expired(store, &sight.words) || !matches(want->filter, &sight))
     return JT_NOT_FOUND;
   return jt_sight_copy(store, &sight, want->out, want->capacity, want->needed);
 }

@@ -142,6 +142,29 @@ jt_code jt_sight_read(jt_store *store, uint32_t at, jt_sight *sight) {
   return jt_read(store, try_look, &want);
 }
 
+/* --------------------------------------------------------------- every job */
+
+static jt_code visit_batch(jt_store *store, uint32_t from, jt_visit visit, void *context) {
+  uint32_t jobs[JT_BATCH], count = jt_cells_gather(store, from, jobs);
+  jt_sight sight;
+  for (uint32_t i = 0; i < count; i++)
+    jt_record_prefetch(store, jt_cell_unit(jt_word_load(&store->cells[jobs[i]])), 2);
+  for (uint32_t i = 0; i < count; i++) {
+    jt_code code = jt_sight_read(store, jobs[i], &sight);
+    if (code == JT_BUSY) return code;
+    if (code == JT_OK && !jt_expired(store, &sight.words)) visit(context, &sight);
+  }
+  return JT_OK;
+}
+
+jt_code jt_sight_each(jt_store *store, jt_visit visit, void *context) {
+  jt_code code = JT_OK;
+  jt_settle(store);
+  for (uint32_t from = 0; from < store->geometry.cells && code == JT_OK; from += JT_BATCH)
+    code = visit_batch(store, from, visit, context);
+  return jt_seen(store, code);
+}
+
 /* ------------------------------------------------------------- copying out */
 
 /* Of all but the blobs. */

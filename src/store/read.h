@@ -52,6 +52,14 @@ jt_code jt_read(jt_store *store, jt_try attempt, void *context);
 /* jt_sight_at, tried until it is not JT_BUSY. */
 jt_code jt_sight_read(jt_store *store, uint32_t at, jt_sight *sight);
 
+/*
+** Shows 'visit' every job that there is, in no order, each as it is at some instant of
+** the call; jobs past their retention are none. Orphans are written off before. JT_BUSY
+** as for jt_get, and then not all were shown; JT_CORRUPT: see jt_seen.
+*/
+typedef void (*jt_visit)(void *context, const jt_sight *sight);
+jt_code jt_sight_each(jt_store *store, jt_visit visit, void *context);
+
 /* Copies a seen job out, as jt_get does. */
 jt_code jt_sight_copy(const jt_store *store, const jt_sight *sight, jt_job *out,
                       size_t capacity, size_t *needed);

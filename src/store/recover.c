@@ -11,7 +11,6 @@
 #include "cells.h"
 #include "heap.h"
 
-#define BATCH 64u                 /* cells looked through at a time */
 #define STEPS_PER_CELL 64
 
 typedef struct tally {
@@ -115,25 +114,7 @@ static bool take_verified(jt_store *store, uint32_t at, tally *sum) {
          reachable(store, at, &record, sum) && count_in(store, unit, &record, sum);
 }
 
-/*
-** Which of the next cells, at most BATCH, hold a job. About half of them do, in no
-** order: a branch that asks each of them would be mispredicted as often as not.
-*/
-static uint32_t gather(const jt_store *store, uint32_t from, uint32_t jobs[BATCH]) {
-  uint32_t left = store->geometry.cells - from, count = 0;
-  uint32_t end = from + (left < BATCH ? left : BATCH);
-  for (uint32_t at = from; at < end; at++) {
-    jobs[count] = at;
-    count += jt_cell_is_job(jt_word_load(&store->cells[at]));
-  }
-  return count;
-}
-
-/*
-** The records lie in no order either, so each is a page and a line to be fetched. In
-** a row, with nothing in between, many are fetched at a time; mixed with the work
-** on them a processor sees only the next one or two. Inline: see jt_record_prefetch.
-*/
+/* Inline: see jt_record_prefetch. */
 __attribute__((always_inline))
 static inline void prefetch(const jt_store *store, const uint32_t *jobs,
                             uint32_t count) {
@@ -146,7 +127,7 @@ static inline void prefetch(const jt_store *store, const uint32_t *jobs,
 
 static void take_batch(jt_store *store, uint32_t from, jt_doubt doubt, tally *sum) {
   jt_word *damaged = &store->header->damaged;
-  uint32_t jobs[BATCH], count = gather(store, from, jobs);
+  uint32_t jobs[JT_BATCH], count = jt_cells_gather(store, from, jobs);
   prefetch(store, jobs, count);
   for (uint32_t i = 0; i < count; i++) {
     if (doubt == JT_TRUST ? take_trusted(store, jobs[i], sum)
@@ -182,7 +163,7 @@ void jt_recover(jt_store *store, jt_doubt doubt) {
   /* Until it is known again: as long as can be, for those who read meanwhile. */
   if (doubt == JT_VERIFY)
     jt_word_store(&store->header->longest_search, jt_twice(store->geometry.cells));
-  for (uint32_t from = 0; from < store->geometry.cells; from += BATCH)
+  for (uint32_t from = 0; from < store->geometry.cells; from += JT_BATCH)
     take_batch(store, from, doubt, &sum);
   write_counters(store->header, &sum, doubt);
 }

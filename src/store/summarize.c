@@ -2,12 +2,7 @@
 ** summarize.c - what kinds of jobs there are, and how they fare: one scan of the cells
 ** without the lock, and a sorted row of types, which has a fixed number of places.
 */
-#include "bury.h"
-#include "cells.h"
-#include "evict.h"
 #include "read.h"
-
-#define BATCH 64u                 /* cells looked through at a time */
 
 #define SECONDS(n) ((int64_t)(n) * 1000000)
 
@@ -68,7 +63,8 @@ static void count_finished(jt_type_summary *sum, const jt_sight *sight) {
     sum->last_success = finished_at;
 }
 
-static void count(jt_summary *summary, const jt_sight *sight) {
+static void count(void *context, const jt_sight *sight) {
+  jt_summary *summary = context;
   jt_text type = jt_words_id(&sight->words);
   type.length -= 9;
   jt_type_summary *sum = place_of(summary, type);
@@ -77,40 +73,7 @@ static void count(jt_summary *summary, const jt_sight *sight) {
   if (jt_status_finished(status)) count_finished(sum, sight);
 }
 
-/*
-** The cells from 'from' on that hold a job now, of BATCH at most. Their records lie in
-** no order: asked for in a row, with nothing in between, many are fetched at a time.
-*/
-static uint32_t gather(const jt_store *store, uint32_t from, uint32_t jobs[BATCH]) {
-  uint32_t left = store->geometry.cells - from, count = 0;
-  uint32_t end = from + (left < BATCH ? left : BATCH);
-  uint64_t cells[BATCH];
-  for (uint32_t at = from; at < end; at++) {
-    cells[count] = jt_cell_load(store, at);
-    jobs[count] = at;
-    count += jt_cell_is_job(cells[count]);
-  }
-  for (uint32_t i = 0; i < count; i++)
-    jt_record_prefetch(store, jt_cell_unit(cells[i]), 2);
-  return count;
-}
-
-static jt_code count_batch(jt_store *store, uint32_t from, jt_summary *summary) {
-  uint32_t jobs[BATCH], there = gather(store, from, jobs);
-  jt_sight sight;
-  for (uint32_t i = 0; i < there; i++) {
-    jt_code code = jt_sight_read(store, jobs[i], &sight);
-    if (code == JT_BUSY) return code;
-    if (code == JT_OK && !jt_expired(store, &sight.words)) count(summary, &sight);
-  }
-  return JT_OK;
-}
-
 jt_code jt_summarize(jt_store *store, jt_summary *summary) {
-  jt_code code = JT_OK;
   *summary = (jt_summary){ 0 };
-  jt_settle(store);
-  for (uint32_t from = 0; from < store->geometry.cells && code == JT_OK; from += BATCH)
-    code = count_batch(store, from, summary);
-  return jt_seen(store, code);
+  return jt_sight_each(store, count, summary);
 }
