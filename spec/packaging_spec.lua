@@ -2,6 +2,7 @@
 -- version, and that all of it is written down.
 
 local process = require "process"
+local run = require("shell").run
 
 local abi = assert(os.getenv "ABI", "run me with: make test SPEC=spec/packaging_spec.lua")
 local lua = assert(os.getenv "LUA")
@@ -16,15 +17,6 @@ local function read(path)
   local text = file:read("*a")
   file:close()
   return text
-end
-
----What a shell command prints, and whether it succeeded.
-local function run(command)
-  local pipe = assert(io.popen("{ " .. command .. "; } 2>&1; echo \"exit $?\""))
-  local output = pipe:read("*a")
-  pipe:close()
-  local text, status = output:match("^(.-)exit (%d+)\n$")
-  return text, tonumber(status)
 end
 
 local function succeed(command)

@@ -74,6 +74,13 @@ describe("the queue", function()
     return waiting
   end
 
+  -- One that is not wanted any more, and whose end takes its time.
+  local function unwanted(name)
+    local waiting = one(name, { still_wanted = function() return false end })
+    waiting.abandon = function() coroutine.yield() end
+    return waiting
+  end
+
   it("runs what it is given in turn, no more at a time than there are runners", function()
     for _, name in ipairs { "a", "b", "c" } do queue:push(one(name)) end
     assert.equal(2, #hand.due)
@@ -194,9 +201,7 @@ describe("the queue", function()
     queue.runners = 1
     queue:push(one "a")
     hand.fire()
-    local unwanted = one("b", { still_wanted = function() return false end })
-    unwanted.abandon = function() coroutine.yield() end
-    queue:push(unwanted)
+    queue:push(unwanted "b")
     queue:push(one "c")
     local ticking = coroutine.create(hand.tick)
     assert(coroutine.resume(ticking, false))
@@ -254,9 +259,7 @@ describe("the queue", function()
     queue.runners = 1
     queue:push(one "a")
     hand.fire()
-    local unwanted = one("b", { still_wanted = function() return false end })
-    unwanted.abandon = function() coroutine.yield() end
-    queue:push(unwanted)
+    queue:push(unwanted "b")
     for _ = 1, 10 do
       hand.beat(1)
       hand.tick(false)

@@ -3,17 +3,9 @@
 -- (spec/store).
 
 local store_file = require "store_file"
+local run = require("shell").run
 
 after_each(store_file.clean)
-
----What a shell command prints, and whether it succeeded.
-local function run(command)
-  local pipe = assert(io.popen("{ " .. command .. "; } 2>&1; echo \"exit $?\""))
-  local output = pipe:read("*a")
-  pipe:close()
-  local text, status = output:match("^(.-)exit (%d+)\n$")
-  return text, tonumber(status)
-end
 
 local function rows_of(text)
   local rows = {}

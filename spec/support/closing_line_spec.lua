@@ -2,6 +2,7 @@
 -- tools/parts.sh adds up. A fault here would hide every other.
 
 local process = require "process"
+local run = require("shell").run
 
 local folder
 
@@ -11,15 +12,6 @@ local function write(name, text)
   file:write(text)
   file:close()
   return path
-end
-
----What a shell command prints, and its exit status.
-local function run(command)
-  local pipe = assert(io.popen("{ " .. command .. "; } 2>&1; echo \"exit $?\""))
-  local output = pipe:read("*a")
-  pipe:close()
-  local text, status = output:match("^(.-)exit (%d+)\n$")
-  return text, tonumber(status)
 end
 
 local function last_line(text)
