@@ -144,7 +144,8 @@ jt_code jt_sight_read(jt_store *store, uint32_t at, jt_sight *sight) {
 
 /* --------------------------------------------------------------- every job */
 
-static jt_code visit_batch(jt_store *store, uint32_t from, jt_visit visit, void *context) {
+static jt_code visit_batch(jt_store *store, uint32_t from, jt_visit visit,
+                           void *context) {
   uint32_t jobs[JT_BATCH], count = jt_cells_gather(store, from, jobs);
   jt_sight sight;
   for (uint32_t i = 0; i < count; i++)

@@ -429,7 +429,8 @@ typedef struct jt_summary {
 ** is among the others, which are empty unless there are more types than
 ** JT_SUMMARY_TYPES. Ids lie in no order, so the types with many jobs are met, and get
 ** a place, first. Looks at every job once, without the lock; each is counted as it is
-** at some instant of the call. JT_BUSY, JT_CORRUPT as for jt_list: *summary is then of no use.
+** at some instant of the call. JT_BUSY, JT_CORRUPT as for jt_list: *summary is then of
+** no use.
 */
 jt_code jt_summarize(jt_store *store, jt_summary *summary);
 
