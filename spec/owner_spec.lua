@@ -39,11 +39,11 @@ local function describe_each(what, body)
 end
 
 describe("a living owner's job is never failed", function()
-  ---Looks in all ways until 'stop' is completed; a dead owner is an error.
-  local function start_looking(look, ids, stop)
+  ---Looks in all ways until the job 'enough' is completed; a dead owner is an error.
+  local function start_looking(look, ids, enough)
     return child.start(function()
       local rounds = 0
-      while look.get_job(stop).status ~= "completed" do
+      while look.get_job(enough).status ~= "completed" do
         for _, id in ipairs(ids) do
           local job = look.get_job(id)
           assert(job.status ~= "failed" and not job.error, tostring(job))
@@ -65,7 +65,9 @@ describe("a living owner's job is never failed", function()
       local path = store_file.path()
       local tracker = assert(JobTracker.open(path, { size = "4M" }))
       local look = assert(JobTracker.open(path, { readonly = readonly }))
-      local stop, ids, workers = tracker.create_job("stop"), {}, {}
+      -- The owners end after those who look: an end is a death.
+      local enough, stop = tracker.create_job("enough"), tracker.create_job("stop")
+      local ids, workers = {}, {}
       for index = 1, 3 do
         ids[index] = assert(tracker.create_job("owned"))
         workers[index] = child.start(function()
@@ -83,10 +85,11 @@ describe("a living owner's job is never failed", function()
         end)
         await_running(tracker, ids[index])
       end
-      local looking = { start_looking(look, ids, stop), start_looking(look, ids, stop) }
+      local looking = { start_looking(look, ids, enough), start_looking(look, ids, enough) }
       process.sleep(1.5) -- so long is the storm
-      assert(tracker.update_job(stop, { status = "completed" }))
+      assert(tracker.update_job(enough, { status = "completed" }))
       for _, one in ipairs(looking) do one:finish() end
+      assert(tracker.update_job(stop, { status = "completed" }))
       for index, id in ipairs(ids) do
         workers[index]:finish()
         assert.equal("failed", look.get_job(id).status) -- now it has ended
