@@ -311,8 +311,9 @@ describe("claim_job", function()
   end)
 
   it("does not keep the room of finished jobs", function()
+    local path = store_file.path()
     child.run(function()
-      local tracker = assert(JobTracker.open(store_file.path(), { size = "1M", max_jobs = 10 }))
+      local tracker = assert(JobTracker.open(path, { size = "1M", max_jobs = 10 }))
       for _ = 1, 200 do
         local id = assert(tracker.create_job("owned"))
         assert(tracker.claim_job(id))
@@ -323,10 +324,11 @@ describe("claim_job", function()
   end)
 
   it("leaves a tracker closable: what it opened is closed once its jobs are finished", function()
+    local path = store_file.path()
     child.run(function()
       local before = process.count_fds()
       for _ = 1, 20 do
-        local tracker = assert(JobTracker.open(store_file.path(), { size = "1M" }))
+        local tracker = assert(JobTracker.open(path, { size = "1M" }))
         local id = assert(tracker.create_job("owned"))
         assert(tracker.claim_job(id))
         assert(tracker.update_job(id, { status = "completed" }))
