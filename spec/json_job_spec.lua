@@ -3,6 +3,7 @@
 
 local cjson = require "cjson"
 local exact = require "exact"
+local misuse = require "misuse"
 local random = require "random"
 local utf8_text = require "utf8_text"
 local job_tracker = require "job_tracker"
@@ -39,6 +40,35 @@ end
 
 ---What an independent reader finds in the JSON text.
 local function decoded() return cjson.decode(json_text()) end
+
+describe("get_json for a caller who knows a version", function()
+  it("gives false and the version if it is the job's, else the text", function()
+    local text, version = JobTracker.get_json(task_id)
+    assert.same({ false, version }, { JobTracker.get_json(task_id, version) })
+    assert.same({ false, version }, { JobTracker:get_json(task_id, version) })
+    for _, other in ipairs({ version - 1, version + 1, 0, 2 ^ 53 }) do
+      assert.same({ text, version }, { JobTracker.get_json(task_id, other) })
+    end
+    assert.same({ text, version }, { JobTracker.get_json(task_id, nil) })
+    update({ progress = 0.5 })
+    local later, newer = JobTracker.get_json(task_id, version)
+    assert.is_true(newer > version)
+    assert.equal(JobTracker.get_job(task_id):to_json(), later)
+  end)
+
+  it("gives nil for an id that there is not, whatever is known of it", function()
+    local _, version = JobTracker.get_json(task_id)
+    JobTracker.delete_job(task_id)
+    assert.equal(1, select("#", JobTracker.get_json(task_id, version)))
+    assert.is_nil((JobTracker.get_json(task_id, version)))
+  end)
+
+  it("refuses what is no version", function()
+    for _, bad in ipairs({ -1, 0.5, "1", false, {}, 0 / 0 }) do
+      misuse(function() JobTracker.get_json(task_id, bad) end, "get_json: known")
+    end
+  end)
+end)
 
 describe("the JSON of a job", function()
   it("is one object with all fields in a fixed order", function()

@@ -199,10 +199,11 @@ function JobTracker.wait_job(task_id, options) end
 
 ---The job as JSON text, without making an object; nil alone: there is no such job.
 ---@param task_id string
----@return string? json
+---@param known integer? a version of the job that the caller has the text of
+---@return string | false | nil json false: its version is 'known'
 ---@return integer | string | nil version or message
 ---@return job_tracker.Code? code "busy", "corrupt"
-function JobTracker.get_json(task_id) end
+function JobTracker.get_json(task_id, known) end
 
 ---@return job_tracker.Stats
 function JobTracker.stats() end

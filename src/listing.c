@@ -79,7 +79,8 @@ static int list_changes(lua_State *L) {
   size_t count;
   uint64_t upto;
   jt_handle *handle = jt_call_begin(L, call);
-  uint64_t after = jt_read_version(L, 1, call, "a store's version, an integer");
+  uint64_t after = jt_read_version(L, 1, call, "after",
+                                   "a store's version, an integer");
   jt_options_read_changes(L, 2, &options);
   jt_store *store = jt_call_store(L, handle, call);
   size_t capacity = room_for_changes(store, after, options.limit);

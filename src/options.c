@@ -34,10 +34,10 @@ jt_text jt_read_task_type(lua_State *L, int index, const char *call) {
 }
 
 uint64_t jt_read_version(lua_State *L, int index, const char *call,
-                         const char *what) {
+                         const char *name, const char *what) {
   int64_t version = -1;
   if (!jt_to_integer(L, index, &version) || version < 0)
-    jt_misuse(L, index, call, "after", what);
+    jt_misuse(L, index, call, name, what);
   return (uint64_t)version;
 }
 
@@ -124,7 +124,8 @@ static void wait_timeout(lua_State *L, const char *call, void *out) {
 static void wait_after(lua_State *L, const char *call, void *out) {
   jt_wait_options *options = out;
   options->has_after = true;
-  options->after = jt_read_version(L, -1, call, "a job's version, an integer");
+  options->after = jt_read_version(L, -1, call, "after",
+                                   "a job's version, an integer");
 }
 
 void jt_options_read_wait(lua_State *L, int index, jt_wait_options *out) {

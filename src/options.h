@@ -27,9 +27,9 @@ jt_status jt_read_status(lua_State *L, int index, const char *call);
 /* The task type at 'index'. The text belongs to the value there. */
 jt_text jt_read_task_type(lua_State *L, int index, const char *call);
 
-/* The version at 'index': a store's or a job's, as 'what' says. */
+/* The version at 'index', the argument 'name': a store's or a job's, as 'what' says. */
 uint64_t jt_read_version(lua_State *L, int index, const char *call,
-                         const char *what);
+                         const char *name, const char *what);
 
 /* The reason to cancel at 'index', or what stands for none. The text belongs to
    the value there. */

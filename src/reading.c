@@ -5,6 +5,7 @@
 #include "calls.h"
 #include "copy.h"
 #include "job_status.h"
+#include "options.h"
 
 /* What get_job and get_json answer when there is no text or object to give: an
    unknown id is an ordinary answer, a plain nil. */
@@ -21,15 +22,23 @@ static int get_job(lua_State *L) {
   return code == JT_OK ? 1 : not_got(L, code, which.id);
 }
 
+/* The version at 'index' of which the caller has the text; 0, no job's: of none. */
+static uint64_t known_version(lua_State *L, int index) {
+  if (lua_isnoneornil(L, index)) return 0;
+  return jt_read_version(L, index, "get_json", "known", "a job's version, an integer");
+}
+
 static int get_json(lua_State *L) {
   jt_room small;
   jt_job *job;
   size_t size;
   jt_handle *handle = jt_call_begin(L, "get_json");
   jt_wanted which = { handle, "get_json", jt_call_id(L, "get_json"), NULL, NULL };
+  uint64_t known = known_version(L, 2);
   jt_code code = jt_load_job(L, &which, &small, &job, &size);
   if (code != JT_OK) return not_got(L, code, which.id);
-  jt_job_status_push_json(L, job);
+  if (job->version == known) lua_pushboolean(L, false);
+  else jt_job_status_push_json(L, job);
   jt_push_unsigned(L, job->version);
   return 2;
 }
