@@ -92,6 +92,41 @@ describe("GET jobs/<id>", function()
     expect_problem(404, server:request(UNKNOWN, if_none_match("*")))
   end)
 
+  it("sends the same again only of a job that is the same, whatever the size of its text", function()
+    local server = start(nil, { workers = 1 })
+    local id = create()
+    local function expect_as_it_is()
+      for _ = 1, 2 do
+        local response = server:request("/jobs/" .. id)
+        assert.equal(jobs.get_json(id), response.body)
+        assert.equal(etag_of(id), response.headers.etag)
+        assert.equal(tostring(#response.body), response.headers["content-length"])
+      end
+    end
+    expect_as_it_is()
+    for _, size in ipairs({ 1, 100, 5000, 10 }) do
+      assert(jobs.update_job(id, { status = "running", result = ("r"):rep(size) }))
+      expect_as_it_is()
+    end
+    assert(jobs.cancel_job(id, "enough"))
+    expect_as_it_is()
+    assert(jobs.delete_job(id))
+    assert.equal(404, server:request("/jobs/" .. id).status)
+  end)
+
+  it("sends each its own text, of more jobs than it keeps texts of", function()
+    local server = start(nil, { workers = 1 })
+    local ids = {}
+    for number = 1, 1001 do ids[number] = create { current_step = "number " .. number } end
+    for _ = 1, 2 do
+      for _, id in ipairs(ids) do
+        local asked = wire.ask(server, "/jobs/" .. id)
+        assert.equal(jobs.get_json(id), asked:read_body())
+        asked:close()
+      end
+    end
+  end)
+
   it("answers HEAD as GET, without a body", function()
     local server = start()
     local id = create()

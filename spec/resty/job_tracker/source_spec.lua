@@ -130,6 +130,33 @@ describe("a store file", function()
     new.close()
   end)
 
+  -- What a worker has sent of the one is not what it has to send of the other.
+  it("that takes the place of another is believed, though ids and versions are the same", function()
+    local old = open_readable()
+    local id = old.create_job("textbook")
+    local copy = path .. ".copy"
+    assert(os.execute("cp '" .. path .. "' '" .. copy .. "'"))
+    local new = assert(JobTracker.open(copy))
+    assert(old.update_job(id, { current_step = "old" }))
+    assert(new.update_job(id, { current_step = "new" }))
+    assert.equal(select(2, old.get_json(id)), (select(2, new.get_json(id))))
+    local server = start()
+    for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
+      assert.matches('"old"', response.body, 1, true)
+    end
+    assert(os.rename(copy, path))
+    wait_until(function()
+      local found = 0
+      server:request_from_each(UNKNOWN) -- has them look for another
+      for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
+        found = found + (response.body:find('"new"', 1, true) and 1 or 0)
+      end
+      return found == 2
+    end, "each worker to send what the new store says", 5)
+    old.close()
+    new.close()
+  end)
+
   it("that nginx writes is kept until a reload, and the log says that there is another", function()
     local old = open_readable()
     local old_id = old.create_job("textbook")

@@ -23,15 +23,57 @@ function jobs.is_finished(json)
   return first == COMPLETED or first == FAILED
 end
 
----Answers with the job. nginx compares the ETag with If-None-Match by itself, and turns a
----200 whose version the client has into a 304.
+-- ------------------------------------------------------------- what is answered
+
+-- Most polls find a job as it was. What this worker has sent last of a job is kept, and sent
+-- again while its version is the same: then neither JSON nor ETag is made.
+local MOST, LONGEST = 1000, 4096 -- jobs, bytes of a text: together 4 MB of a worker's memory
+
+local sent, count = {}, 0 ---@type table<string, table>, integer by id
+local generation          -- of the store that they are from
+
+local function keep(id, answer)
+  if #answer.json > LONGEST then return end
+  if count == MOST then sent, count = {}, 0 end
+  if not sent[id] then count = count + 1 end
+  sent[id] = answer
+end
+
+local function answer_of(json, version)
+  return { json = json, version = version, etag = ('"%d"'):format(version),
+           finished = jobs.is_finished(json) }
+end
+
+-- What GET answers, or nil, message, code as source.get_json gives them.
+local function look(id)
+  if generation ~= source.generation() then
+    sent, count, generation = {}, 0, source.generation()
+  end
+  local known = sent[id]
+  local json, version, code = source.get_json(id, known and known.version)
+  if json then
+    known = answer_of(json, version)
+    keep(id, known)
+  elseif json == nil then
+    return nil, version, code
+  end
+  return known
+end
+
+-- nginx compares the ETag with If-None-Match by itself, and turns a 200 whose version the
+-- client has into a 304.
+local function send(answer)
+  if not answer.finished then ngx.header["Retry-After"] = problem.RETRY_AFTER end
+  ngx.header["ETag"] = answer.etag
+  problem.send("application/json", answer.json)
+end
+
+---Answers with the job.
 ---@param json string
 ---@param version integer
-function jobs.send(json, version)
-  if not jobs.is_finished(json) then ngx.header["Retry-After"] = problem.RETRY_AFTER end
-  ngx.header["ETag"] = ('"%d"'):format(version)
-  problem.send("application/json", json)
-end
+function jobs.send(json, version) send(answer_of(json, version)) end
+
+-- ------------------------------------------------------------------ at once, or later
 
 -- Waits for another version than 'have', the one that was looked at: the watch begins with
 -- a look of its own, and what happened between the two is news.
@@ -59,19 +101,19 @@ end
 ---GET jobs/<id>
 ---@param settings table
 ---@param id string
-function jobs.get(settings, id)
+---@param headers table<string, string|string[]> the request's, by names in lower case
+function jobs.get(settings, id, headers)
   local seconds, complaint
-  if ngx.var.args or ngx.var.http_prefer then
+  if ngx.var.args or rawget(headers, "prefer") then
     seconds, complaint = patience()
     if complaint then return problem.answer(400, complaint) end
   end
-  local json, version, code = source.get_json(id)
-  if not json then return problem.refused(version --[[@as string]], code) end
-  if seconds and seconds > 0 and not jobs.is_finished(json)
-    and request.may_have(version --[[@as integer]]) then
-    return long_poll(settings, id, seconds, version)
+  local answer, message, code = look(id)
+  if not answer then return problem.refused(message --[[@as string]], code) end
+  if seconds and seconds > 0 and not answer.finished and request.may_have(answer.version) then
+    return long_poll(settings, id, seconds, answer.version)
   end
-  jobs.send(json, version --[[@as integer]])
+  send(answer)
 end
 
 return jobs

@@ -110,17 +110,20 @@ end
 ---A job's JSON and version as get_json gives them. One outcome more: nil, message,
 ---"unavailable" while there is no store.
 ---@param id string
----@return string? json
+---@param known integer? the version, of this generation, that the caller has
+---@return string|false|nil json false: it is as known
 ---@return integer|string? version
 ---@return string? code
-function source.get_json(id)
+function source.get_json(id, known)
   local from = tracker or source.tracker()
   if not from then return nil, "the store cannot be opened", "unavailable" end
-  local json, version, code = from.get_json(id)
+  local json, version, code = from.get_json(id, known)
   if code == "corrupt" then
     source.doubt((select(3, from.list_changes(from.version(), { limit = 1 }))))
   end
-  if json or (code and code ~= "corrupt") or not open_again() then return json, version, code end
+  if json ~= nil or (code and code ~= "corrupt") or not open_again() then
+    return json, version, code
+  end
   return tracker.get_json(id) -- not in that store: in this?
 end
 
