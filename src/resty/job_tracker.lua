@@ -22,9 +22,11 @@ local watch = require "resty.job_tracker.watch"
 local job_tracker = {}
 
 local settings  ---@type table?
-local resources ---@type table<string, table> by what follows the base
+local resources ---@type table<string, table> by their paths
 local of_a_job  ---@type table<string, table> by what follows a job's id
+local of_jobs   ---@type string where the paths of jobs begin, up to the id
 local page      ---@type table the one for people; answers nothing where it is off
+local shown     ---@type table<table, boolean> the resources that people see on the page
 
 local LEVELS = { notice = ngx.NOTICE, warn = ngx.WARN }
 
@@ -45,22 +47,34 @@ end
 -- What a method does, if it is switched on: 'authorize' is asked about the action.
 local function may(on, action, answer) return on and { action = action, answer = answer } or nil end
 
+-- Those that have a method, with 'prefix' before their names.
+local function there_are(prefix, all)
+  local found = {}
+  for name, methods in pairs(all) do
+    if next(methods) then found[prefix .. name] = methods end
+  end
+  return found
+end
+
 -- The resources there are; each has what its methods do. GET answers HEAD, too.
 local function lay_out()
   if settings.page then require "resty.job_tracker.page" end -- workers may not read its files
   page = { GET = may(settings.page, "page", send_page) }
-  resources = {
+  of_jobs = settings.base .. "jobs/"
+  resources = there_are(settings.base, {
     [""] = page,
     jobs = { GET = may(settings.list, "list", list.get),
              POST = may(settings.on_create, "create", create.job) },
     events = { GET = may(settings.events, "events", streams.all) },
     metrics = { GET = may(settings.metrics, "metrics", metrics.get) },
-  }
-  of_a_job = {
+  })
+  of_a_job = there_are("", {
     [""] = { GET = may(true, "read", jobs.get) },
     ["/events"] = { GET = may(true, "stream", streams.job) },
     ["/cancel"] = { POST = may(settings.cancel, "cancel", create.cancel) },
-  }
+  })
+  shown = { [of_a_job[""]] = true }
+  if resources[settings.base .. "jobs"] then shown[resources[settings.base .. "jobs"]] = true end
 end
 
 ---Says what is served, and from which store. Once, in init_by_lua.
@@ -89,18 +103,16 @@ end
 
 -- The resource at the path, and the id if it is a job's.
 local function find(path)
-  local resource = resources[path]
-  if resource then return resource end
-  if path:sub(1, 5) ~= "jobs/" then return nil end
-  local slash = path:find("/", 6, true)
-  if slash then return of_a_job[path:sub(slash)], path:sub(6, slash - 1) end
-  return of_a_job[""], path:sub(6)
+  if path:find(of_jobs, 1, true) ~= 1 then return resources[path] end
+  local from = #of_jobs + 1
+  local slash = path:find("/", from, true)
+  if slash then return of_a_job[path:sub(slash)], path:sub(from, slash - 1) end
+  return of_a_job[""], path:sub(from)
 end
 
 -- The same address shows a person the page where it answers a program with JSON.
 local function is_for_people(resource, method)
-  if not page.GET or method == "POST" then return false end
-  if resource ~= resources.jobs and resource ~= of_a_job[""] then return false end
+  if not page.GET or method == "POST" or not shown[resource] then return false end
   ngx.header["Vary"] = "Accept"
   return request.prefers_html()
 end
@@ -134,20 +146,21 @@ end
 ---Answers a request: for content_by_lua, in a location that has all below the base.
 function job_tracker.handle()
   if not settings then error("handle: call setup in init_by_lua first", 2) end
+  -- All at once: of the few that a program sends who polls, that costs less than asking for
+  -- three by name.
+  local headers = ngx.req.get_headers(0)
   -- These two guard against changing what somebody else has changed; nobody here does. And
   -- nginx would turn to its 412 in the middle of our print, which crashes a worker in some
   -- versions of ngx_lua, Debian 12's among them (its issue 2397).
-  ngx.req.clear_header("If-Match")
-  ngx.req.clear_header("If-Unmodified-Since")
-  local uri, base, method = ngx.var.uri, settings.base, ngx.req.get_method()
-  if uri:sub(1, #base) ~= base then return problem.nothing() end
-  local path = uri:sub(#base + 1)
-  local resource, id = find(path)
-  if not resource or not next(resource) then return problem.nothing() end
+  if rawget(headers, "if-match") then ngx.req.clear_header("If-Match") end
+  if rawget(headers, "if-unmodified-since") then ngx.req.clear_header("If-Unmodified-Since") end
+  local resource, id = find(ngx.var.uri)
+  if not resource then return problem.nothing() end
+  local method = ngx.req.get_method()
   if is_for_people(resource, method) then resource, id = page, nil end
   local asked = resource[method == "HEAD" and "GET" or method]
   if not asked then return problem.method(allowed(resource)) end
-  if authorized(asked.action, id) then asked.answer(settings, id) end
+  if authorized(asked.action, id) then asked.answer(settings, id, headers) end
 end
 
 ---The tracker that the jobs are served from, for on_create and what it starts. nil while
