@@ -129,6 +129,8 @@ beside("get", 1.3, "reader", "both")
 beside("  while the other updates another store", nil, "reader", "apart")
 beside("update", 1.3, "writer", "both")
 beside("  another store", nil, "stranger", "apart", "writer")
+beside("  no store, its lines alone: read", nil, "bare_reader", "both")
+beside("  no store, its lines alone: write", nil, "bare_writer", "both")
 add {
   group = "A waiting process, from the update on", unit = "us",
   name = "to its copy of the job", label = "from an update to a waiting process's copy",

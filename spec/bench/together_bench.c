@@ -9,6 +9,10 @@
 ** two CPUs take from each other in any case (a shared cache, two threads of a core), a
 ** third process tells: on the writer's CPU, it updates a store of its own. Where other
 ** programs take turns on these CPUs, the two are less often at work at once.
+**
+** What is written on one CPU has to come to the other, whatever wrote it. How long that
+** takes by itself, two more processes tell: they move what a job consists of, a word that
+** says where, and two lines there, and do nothing else.
 */
 #include <errno.h>
 #include <sched.h>
@@ -23,44 +27,97 @@
 
 enum { SLICE = 10 * 1000 * 1000 };   /* nanoseconds by the clock, of one phase */
 enum { CALLS = 64 };                 /* between two looks at it */
+enum { JOB_WORDS = 16 };             /* of two lines */
+enum { WORKERS = 5 };
+
+/* Jobs that are nothing but their bytes. Shared. */
+typedef struct bare {
+  _Atomic uint32_t *where;           /* by job: its place */
+  _Atomic uint64_t (*place)[JOB_WORDS];
+  uint32_t spare;                    /* the writer's own: the place that no job has */
+} bare;
+
+typedef struct bench bench;
 
 typedef struct worker {
   const char *name;
   int cpu;                      /* of child_use_cpu */
-  void (*call)(jt_store *store, const bench_id *id, bench_random *random);
+  void (*call)(bench *b, uint32_t job, bench_random *random);
   pid_t pid;
   int orders[2], answers[2];    /* pipes: how many work now; nanoseconds a call */
 } worker;
 
-typedef struct bench {
+struct bench {
   jt_store *store;              /* NULL: whoever needs one makes it */
+  bare bare;
   uint32_t jobs;
   _Atomic uint32_t *arrived;    /* of the workers of a phase, shared */
-} bench;
+};
 
 /* -------------------------------------------------------------------- workers */
 
-static void read_one(jt_store *store, const bench_id *id, bench_random *random) {
+static void read_one(bench *b, uint32_t job, bench_random *random) {
   union { jt_job job; char bytes[512]; } copy;
+  bench_id id = bench_make_id(job);
   size_t needed;
   (void)random;
-  jt_code code = jt_get(store, id->text, BENCH_ID_LENGTH, &copy.job, sizeof copy,
+  jt_code code = jt_get(b->store, id.text, BENCH_ID_LENGTH, &copy.job, sizeof copy,
                         &needed);
   if (code != JT_OK) bench_die("get: %s", jt_code_message(code));
 }
 
-static void update_one(jt_store *store, const bench_id *id, bench_random *random) {
-  jt_code code = crowd_update_one(store, id, bench_below(random, 1024) / 1024.0);
+static void update_one(bench *b, uint32_t job, bench_random *random) {
+  bench_id id = bench_make_id(job);
+  jt_code code = crowd_update_one(b->store, &id, bench_below(random, 1024) / 1024.0);
   if (code != JT_OK) bench_die("update: %s", jt_code_message(code));
 }
 
-static double work(const bench *b, const worker *self, bench_random *random) {
+/* As far apart as in a table that has room for three times as many. */
+static uint32_t slot_of(uint32_t job) { return job * 3; }
+
+static uint64_t copy_of(const bare *all, uint32_t place, uint64_t copy[JOB_WORDS]) {
+  uint64_t sum = 0;
+  for (int i = 0; i < JOB_WORDS; i++) {
+    copy[i] = atomic_load_explicit(&all->place[place][i], memory_order_relaxed);
+    sum += copy[i];
+  }
+  return sum;
+}
+
+static void read_bare(bench *b, uint32_t job, bench_random *random) {
+  uint64_t copy[JOB_WORDS];
+  volatile uint64_t sum;
+  (void)random;
+  sum = copy_of(&b->bare, atomic_load_explicit(&b->bare.where[slot_of(job)],
+                                               memory_order_acquire), copy);
+  (void)sum;
+}
+
+static void write_bare(bench *b, uint32_t job, bench_random *random) {
+  bare *all = &b->bare;
+  uint64_t copy[JOB_WORDS];
+  uint32_t old = atomic_load_explicit(&all->where[slot_of(job)], memory_order_relaxed);
+  copy_of(all, old, copy);
+  copy[0] = bench_below(random, 1024);
+  for (int i = 0; i < JOB_WORDS; i++)
+    atomic_store_explicit(&all->place[all->spare][i], copy[i], memory_order_relaxed);
+  atomic_store_explicit(&all->where[slot_of(job)], all->spare, memory_order_release);
+  all->spare = old;
+}
+
+static void make_bare(bench *b) {
+  b->bare.where = child_share(slot_of(b->jobs) * sizeof *b->bare.where);
+  b->bare.place = child_share((b->jobs + 1) * sizeof *b->bare.place);
+  for (uint32_t job = 0; job < b->jobs; job++)
+    atomic_store_explicit(&b->bare.where[slot_of(job)], job, memory_order_relaxed);
+  b->bare.spare = b->jobs;
+}
+
+static double work(bench *b, const worker *self, bench_random *random) {
   uint64_t calls = 0, end = bench_wall_time() + SLICE, start = bench_cpu_time();
   while (bench_wall_time() < end) {
-    for (int i = 0; i < CALLS; i++, calls++) {
-      bench_id id = bench_make_id(bench_below(random, b->jobs));
-      self->call(b->store, &id, random);
-    }
+    for (int i = 0; i < CALLS; i++, calls++)
+      self->call(b, bench_below(random, b->jobs), random);
   }
   return (double)(bench_cpu_time() - start) / (double)calls;
 }
@@ -137,19 +194,23 @@ int main(int count, char **arguments) {
   worker reader = { .name = "reader", .cpu = 0, .call = read_one };
   worker writer = { .name = "writer", .cpu = 1, .call = update_one };
   worker stranger = { .name = "stranger", .cpu = 1, .call = update_one };
+  worker bare_reader = { .name = "bare_reader", .cpu = 0, .call = read_bare };
+  worker bare_writer = { .name = "bare_writer", .cpu = 1, .call = write_bare };
+  worker *all[WORKERS] = { &stranger, &reader, &writer, &bare_reader, &bare_writer };
   b.arrived = child_share(sizeof *b.arrived);
-  start(&b, &stranger);
+  make_bare(&b);
+  start(&b, &stranger);         /* before there is a store: it makes its own */
   b.store = make_store(b.jobs);
-  start(&b, &reader);
-  start(&b, &writer);
+  for (int i = 1; i < WORKERS; i++) start(&b, all[i]);
   for (long round = 0; round <= rounds; round++) {   /* the first warms up */
     work_alone(&b, &reader, round > 0);
     work_alone(&b, &writer, round > 0);
     work_both(&b, &reader, &writer, "both", round > 0);
     work_both(&b, &reader, &stranger, "apart", round > 0);
+    work_alone(&b, &bare_reader, round > 0);
+    work_alone(&b, &bare_writer, round > 0);
+    work_both(&b, &bare_reader, &bare_writer, "both", round > 0);
   }
-  child_kill(reader.pid);
-  child_kill(writer.pid);
-  child_kill(stranger.pid);
+  for (int i = 0; i < WORKERS; i++) child_kill(all[i]->pid);
   return 0;
 }
