@@ -57,7 +57,7 @@ static jt_code try_cancel(jt_store *store, void *context) {
   jt_code code = find_unfinished(store, want->id, &job);
   if (code != JT_OK) return code;
   jt_record_renew(&job, &old, &record);
-  if (record.blob[JT_BLOB(JT_CANCEL)].unit != 0) return JT_OK;
+  if (record.blobs & 1u << JT_BLOB(JT_CANCEL)) return JT_OK;
   jt_plan_blob(&plan, JT_CANCEL, want->reason);
   if (nobody_works_on(&job)) {
     jt_plan_blob(&plan, JT_ERROR, want->error);

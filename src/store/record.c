@@ -6,8 +6,8 @@
 _Static_assert(offsetof(jt_record, progress) == offsetof(jt_record, sequence) + 5 * 8,
                "six members of a record are copied as words 3 to 8");
 
-static uint64_t shape_pack(const jt_record *record, unsigned blobs) {
-  return (uint64_t)record->status | (uint64_t)blobs << 8 |
+static uint64_t shape_pack(const jt_record *record) {
+  return (uint64_t)record->status | (uint64_t)record->blobs << 8 |
          (uint64_t)record->id.length << 16 | (uint64_t)record->step.length << 32 |
          (uint64_t)record->owner << 48;
 }
@@ -48,15 +48,8 @@ static inline bool shape_at(const jt_store *store, uint32_t unit, jt_shape *out)
          run_inside(store, unit, out);
 }
 
-static inline unsigned blobs_of(const jt_record *record) {
-  unsigned blobs = 0;
-  for (int i = 0; i < JT_BLOBS; i++)
-    if (record->blob[i].unit != 0) blobs |= 1u << i;
-  return blobs;
-}
-
 void jt_record_measure(jt_record *record) {
-  uint32_t words = JT_RECORD_FIXED + 2 * count_blobs(blobs_of(record)) +
+  uint32_t words = JT_RECORD_FIXED + 2 * count_blobs(record->blobs) +
                    words_for(record->id.length) + words_for(record->step.length);
   record->units = jt_units_for((uint64_t)words * 8);
 }
@@ -64,9 +57,8 @@ void jt_record_measure(jt_record *record) {
 int jt_record_runs(const jt_record *record, uint32_t unit, jt_run runs[JT_RUNS]) {
   int count = 0;
   runs[count++] = (jt_run){ unit, record->units };
-  for (int i = 0; i < JT_BLOBS; i++) {
-    const jt_blob *blob = &record->blob[i];
-    if (blob->unit == 0) continue;
+  for (uint32_t left = record->blobs; left != 0; left &= left - 1) {
+    const jt_blob *blob = &record->blob[__builtin_ctz(left)];
     runs[count++] = (jt_run){ blob->unit, jt_units_for(blob->length) };
   }
   return count;
@@ -74,8 +66,8 @@ int jt_record_runs(const jt_record *record, uint32_t unit, jt_run runs[JT_RUNS])
 
 uint64_t jt_record_all_units(const jt_record *record) {
   uint64_t units = record->units;
-  for (int i = 0; i < JT_BLOBS; i++)
-    if (record->blob[i].unit != 0) units += jt_units_for(record->blob[i].length);
+  for (uint32_t left = record->blobs; left != 0; left &= left - 1)
+    units += jt_units_for(record->blob[__builtin_ctz(left)].length);
   return units;
 }
 
@@ -89,15 +81,14 @@ static uint64_t *put_text(uint64_t *at, jt_text text) {
 
 size_t jt_record_encode(const jt_record *record, uint64_t out[JT_RECORD_WORDS]) {
   uint64_t *at = out;
-  unsigned blobs = blobs_of(record);
   at[1] = record->version;
-  at[2] = shape_pack(record, blobs);
+  at[2] = shape_pack(record);
   memcpy(&at[3], &record->sequence, 6 * 8);
   at += JT_RECORD_FIXED;
-  for (int i = 0; i < JT_BLOBS; i++) {
-    if (!(blobs & 1u << i)) continue;
-    *at++ = (uint64_t)record->blob[i].unit << JT_LENGTH_BITS | record->blob[i].length;
-    *at++ = record->blob[i].checksum;
+  for (uint32_t left = record->blobs; left != 0; left &= left - 1) {
+    const jt_blob *blob = &record->blob[__builtin_ctz(left)];
+    *at++ = (uint64_t)blob->unit << JT_LENGTH_BITS | blob->length;
+    *at++ = blob->checksum;
   }
   at = put_text(at, record->id);
   at = put_text(at, record->step);
@@ -127,14 +118,11 @@ bool jt_record_intact(const jt_record_words *words) {
 
 /* The blobs that are there, from their pairs of words. */
 static void read_blobs(uint32_t blobs, const uint64_t *pair, jt_blob blob[JT_BLOBS]) {
-  for (int i = 0; i < JT_BLOBS; i++) {
-    blob[i].unit = 0;
-    if (!(blobs & 1u << i)) continue;
-    blob[i].unit = (uint32_t)(pair[0] >> JT_LENGTH_BITS);
-    blob[i].length = pair[0] & ((UINT64_C(1) << JT_LENGTH_BITS) - 1);
-    blob[i].checksum = pair[1];
-    pair += 2;
-  }
+  for (; blobs != 0; blobs &= blobs - 1, pair += 2)
+    blob[__builtin_ctz(blobs)] = (jt_blob){
+      (uint32_t)(pair[0] >> JT_LENGTH_BITS),
+      pair[0] & ((UINT64_C(1) << JT_LENGTH_BITS) - 1), pair[1]
+    };
 }
 
 /* Each inside the heap; and together they cannot be longer than the store, for
@@ -153,6 +141,7 @@ static bool blobs_valid(const jt_store *store, uint32_t blobs, const uint64_t *p
 }
 
 void jt_words_blobs(const jt_record_words *words, jt_blob blob[JT_BLOBS]) {
+  for (int i = 0; i < JT_BLOBS; i++) blob[i].unit = 0;
   read_blobs(words->shape.blobs, words->word + JT_RECORD_FIXED, blob);
 }
 
@@ -165,7 +154,7 @@ bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record) {
   record->status = (jt_status)s.status;
   record->owner = s.owner;
   record->units = jt_units_for((uint64_t)s.words * 8);
-  for (int i = 0; i < JT_BLOBS; i++) record->blob[i].unit = 0;
+  record->blobs = s.blobs;
   if (s.blobs == 0) return true;
   uint64_t pairs[2 * JT_BLOBS];
   jt_words_read(pairs, from + JT_RECORD_FIXED, count_blobs(s.blobs) * 16);
@@ -193,7 +182,8 @@ void jt_record_decode(const jt_record_words *words, jt_record *record) {
   record->units = jt_units_for((uint64_t)words->shape.words * 8);
   record->id = jt_words_id(words);
   record->step = jt_words_step(words);
-  jt_words_blobs(words, record->blob);
+  record->blobs = words->shape.blobs;
+  read_blobs(record->blobs, words->word + JT_RECORD_FIXED, record->blob);
 }
 
 bool jt_record_is(const jt_store *store, uint32_t unit, jt_text id) {

@@ -48,7 +48,7 @@ enum {
 #define JT_TIME_SAFE ((int64_t)JT_TIME_LIMIT - INT64_C(100) * 31557600 * 1000000)
 
 typedef struct jt_blob {
-  uint32_t unit;                  /* 0: absent */
+  uint32_t unit;                  /* 0: absent, where no bit says so */
   uint64_t length;
   uint64_t checksum;
 } jt_blob;
@@ -61,6 +61,7 @@ typedef struct jt_record {
   jt_status status;
   uint32_t owner;
   uint32_t units;                 /* of its own run; jt_record_measure sets it */
+  uint32_t blobs;                 /* a bit for each that is there; others are unset */
   jt_blob blob[JT_BLOBS];         /* result, error, meta, cancel */
   jt_text id, step;               /* somewhere else: in the words it was read
                                      from, or the caller's */
@@ -170,7 +171,7 @@ static inline void jt_record_prefetch(const jt_store *store, uint32_t unit,
 
 /*
 ** Reads what the first cache line tells of a job's state and room, and the
-** blobs' places: version, status, owner, finished_at, units and blob. The rest of
+** blobs' places: version, status, owner, finished_at, units, blobs and blob. The rest of
 ** *record is left as it was. Under the lock. False: not a record inside the heap.
 */
 bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record);

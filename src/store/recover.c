@@ -43,9 +43,8 @@ static bool read_verified(const jt_store *store, uint32_t unit,
   if (record->version >= JT_VERSION_SAFE || record->updated_at >= JT_TIME_SAFE ||
       !jt_id_valid(record->id.bytes, record->id.length))
     return false;
-  for (int i = 0; i < JT_BLOBS; i++) {
-    const jt_blob *blob = &record->blob[i];
-    if (blob->unit == 0) continue;
+  for (uint32_t left = record->blobs; left != 0; left &= left - 1) {
+    const jt_blob *blob = &record->blob[__builtin_ctz(left)];
     if (blob->length > sum->bytes) return false;
     sum->bytes -= blob->length;
     if (!blob_intact(store, blob)) return false;

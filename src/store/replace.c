@@ -29,21 +29,17 @@ void jt_record_enter(jt_record *record, jt_status status) {
 
 static bool blobs_fit(const jt_store *store, const jt_blob_plan *plan) {
   uint64_t heap = jt_heap_units(store) * JT_UNIT;
-  for (int i = 0; i < JT_BLOBS; i++)
-    if (plan->text[i].length > heap) return false;
+  for (uint32_t left = plan->texts; left != 0; left &= left - 1)
+    if (plan->text[__builtin_ctz(left)].length > heap) return false;
   return true;
 }
 
 /* The runs to reserve: first the record's, then one for each new blob. */
 static int plan_runs(jt_record *record, const jt_blob_plan *plan, jt_run runs[JT_RUNS]) {
   int count = 1;
-  for (int i = 0; i < JT_BLOBS; i++) {
-    if (!(plan->changes & 1u << i)) continue;
-    bool present = plan->text[i].bytes != NULL;
-    /* A place not known yet, so that the record's size is right. */
-    record->blob[i] = (jt_blob){ .unit = present ? UINT32_MAX : 0 };
-    if (present) runs[count++] = (jt_run){ 0, jt_units_for(plan->text[i].length) };
-  }
+  for (uint32_t left = plan->texts; left != 0; left &= left - 1)
+    runs[count++] = (jt_run){ 0, jt_units_for(plan->text[__builtin_ctz(left)].length) };
+  record->blobs = (record->blobs & ~plan->changes) | plan->texts;
   jt_record_measure(record);
   runs[0] = (jt_run){ 0, record->units };
   return count;
@@ -51,21 +47,21 @@ static int plan_runs(jt_record *record, const jt_blob_plan *plan, jt_run runs[JT
 
 static void write_blobs(jt_store *store, jt_record *record, const jt_blob_plan *plan,
                         const jt_run *runs) {
-  for (int i = 0; i < JT_BLOBS; i++)
-    if (plan->text[i].bytes != NULL)
-      record->blob[i] = jt_blob_write(store, (runs++)->unit, plan->text[i]);
+  for (uint32_t left = plan->texts; left != 0; left &= left - 1) {
+    int i = __builtin_ctz(left);
+    record->blob[i] = jt_blob_write(store, (runs++)->unit, plan->text[i]);
+  }
 }
 
 /* What the old record held and the new one does not: its own run, and the
    blobs that were replaced or cleared. */
 static void give_old(jt_store *store, uint32_t unit, const jt_record *old,
                      const jt_blob_plan *plan) {
-  jt_record gone = *old;
-  jt_run runs[JT_RUNS];
-  for (int i = 0; i < JT_BLOBS; i++)
-    if (!(plan->changes & 1u << i)) gone.blob[i] = (jt_blob){ 0 };
-  int count = jt_record_runs(&gone, unit, runs);
-  jt_room_give(store, runs, count);
+  jt_heap_give(store, unit, old->units);
+  for (uint32_t left = old->blobs & plan->changes; left != 0; left &= left - 1) {
+    const jt_blob *blob = &old->blob[__builtin_ctz(left)];
+    jt_heap_give(store, blob->unit, jt_units_for(blob->length));
+  }
 }
 
 jt_code jt_replace(jt_store *store, const jt_sight *job, const jt_record *old,

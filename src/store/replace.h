@@ -7,9 +7,10 @@
 
 #include "read.h"
 
-/* The new blob of each part, as a text: absent where it stays or is cleared. */
+/* What becomes of a job's blobs; a bit for each. */
 typedef struct jt_blob_plan {
-  unsigned changes;               /* a bit for each */
+  uint32_t changes;               /* those that are replaced or cleared */
+  uint32_t texts;                 /* of them, those that have a new text */
   jt_text text[JT_BLOBS];
 } jt_blob_plan;
 
@@ -18,6 +19,7 @@ typedef struct jt_blob_plan {
 
 static inline void jt_plan_blob(jt_blob_plan *plan, jt_part part, jt_text text) {
   plan->changes |= 1u << JT_BLOB(part);
+  if (text.bytes != NULL) plan->texts |= 1u << JT_BLOB(part);
   plan->text[JT_BLOB(part)] = text;
 }
 

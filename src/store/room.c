@@ -6,7 +6,7 @@
 #include "evict.h"
 #include "heap.h"
 
-void jt_room_give(jt_store *store, const jt_run *runs, int count) {
+static void give_runs(jt_store *store, const jt_run *runs, int count) {
   for (int i = 0; i < count; i++) jt_heap_give(store, runs[i].unit, runs[i].units);
 }
 
@@ -26,7 +26,7 @@ static bool take_runs(jt_store *store, jt_run *runs, int count) {
     run->unit = jt_heap_take(store, run->units);
     if (run->unit != 0) continue;
     for (int i = 0; i < count; i++)
-      if (runs[i].unit != 0) jt_room_give(store, &runs[i], 1);
+      if (runs[i].unit != 0) give_runs(store, &runs[i], 1);
     return false;
   }
   return true;
@@ -53,7 +53,7 @@ static bool could_be_freed(jt_store *store, jt_run *runs, int count, uint32_t ke
   if (count == 1 && runs[0].units <= JT_RECORD_LEAST_UNITS) return true;
   jt_evict_suppose(store, keep, true);
   bool fits = take_runs(store, runs, count);
-  if (fits) jt_room_give(store, runs, count);
+  if (fits) give_runs(store, runs, count);
   jt_evict_suppose(store, keep, false);
   return fits;
 }

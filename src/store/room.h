@@ -15,8 +15,6 @@
 jt_code jt_room_take(jt_store *store, jt_run *runs, int count, uint32_t keep,
                      uint64_t held);
 
-void jt_room_give(jt_store *store, const jt_run *runs, int count);
-
 /* Whether there are jobs that may be evicted. */
 bool jt_room_has_finished(const jt_store *store);
 
