@@ -16,9 +16,10 @@ static inline uint32_t words_for(size_t bytes) {
   return (uint32_t)(jt_padded(bytes) / 8);
 }
 
-/* Compilers call a function for the general case, and this is in every path. */
+/* From a table of hexadecimal digits: compilers call a function for the general case,
+   and this is in every path. */
 static inline uint32_t count_blobs(uint32_t blobs) {
-  return (blobs & 1) + (blobs >> 1 & 1) + (blobs >> 2 & 1) + (blobs >> 3 & 1);
+  return (uint32_t)(UINT64_C(0x4332322132212110) >> 4 * blobs) & 7;
 }
 
 static inline bool shape_read(uint64_t packed, jt_shape *out) {
@@ -107,6 +108,7 @@ bool jt_record_copy(const jt_store *store, uint32_t unit, jt_record_words *out) 
   for (size_t i = JT_RECORD_VERSION + 1; i < JT_RECORD_FIXED; i++)
     out->word[i] = jt_word_load(from + i);
   if (!shape_read(out->word[2], s) || !run_inside(store, unit, s)) return false;
+#pragma GCC unroll 4
   for (size_t i = JT_RECORD_FIXED; i < s->words; i++)
     out->word[i] = jt_word_load(from + i);
   return true;

@@ -90,7 +90,8 @@ typedef struct jt_record_words {
 static inline void jt_record_write(jt_word *to, const uint64_t *words, size_t count) {
   enum { AFTER = JT_RECORD_VERSION + 1 };
   jt_word_store(to, words[0]);
-  jt_words_write(to + AFTER, words + AFTER, (count - AFTER) * 8);
+#pragma GCC unroll 4
+  for (size_t i = AFTER; i < count; i++) jt_word_store(to + i, words[i]);
   atomic_store_explicit(to + JT_RECORD_VERSION, words[JT_RECORD_VERSION],
                         memory_order_release);
 }

@@ -21,6 +21,7 @@ static jt_run *longest_left(jt_run *runs, int count) {
 /* Takes a place for each run, or for none: the longest first, so that a short
    one does not come to lie in the midst of the only place that it has. */
 static bool take_runs(jt_store *store, jt_run *runs, int count) {
+  if (count == 1) return (runs->unit = jt_heap_take(store, runs->units)) != 0;
   for (int i = 0; i < count; i++) runs[i].unit = 0;
   for (jt_run *run; (run = longest_left(runs, count)) != NULL;) {
     run->unit = jt_heap_take(store, run->units);
