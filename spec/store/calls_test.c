@@ -205,7 +205,7 @@ static void get_says_what_it_needs(void) {
   CHECK_CODE(set_result(store, &id, 777, 'r'), JT_OK);
   size_t needed = 0, same = 0;
   CHECK_CODE(jt_get(store, id.text, id.length, job, 0, &needed), JT_TOO_SMALL);
-  size_t texts = id.length + 1 + strlen("Initializing") + 1 + 778;
+  size_t texts = id.length + 1 + strlen("Initializing") + 1 + sizeof(size_t) + 778;
   CHECK(needed >= sizeof(jt_job) + texts && needed <= sizeof(jt_job) + texts + 3 * 8);
   for (size_t capacity = 0; capacity < sizeof buffer; capacity += 61) {
     memset(buffer, 0x5a, sizeof buffer);

@@ -177,7 +177,7 @@ static size_t record_room(const jt_record_words *words) {
 static size_t size_needed(const jt_record_words *words, const jt_blob *blob) {
   size_t size = record_room(words);
   for (int i = 0; i < JT_BLOBS; i++)
-    if (blob[i].unit != 0) size += jt_text_room(blob[i].length);
+    if (blob[i].unit != 0) size += sizeof(size_t) + jt_text_room(blob[i].length);
   return size;
 }
 
@@ -189,9 +189,15 @@ static inline char *place_text(char *at, jt_text text) {
   return at + jt_text_room(text.length);
 }
 
+static char *place_length(char *at, size_t length) {
+  memcpy(at, &length, sizeof length);
+  return at + sizeof length;
+}
+
 /* Likewise; *intact becomes false when a read-only store meets a damaged one. */
 static char *place_blob(const jt_store *store, char *at, const jt_blob *blob,
                         bool *intact) {
+  at = place_length(at, blob->length);
   jt_words_read(at, jt_unit_words(store, blob->unit), blob->length);
   if (store->readonly && jt_hash(at, blob->length) != blob->checksum) *intact = false;
   at[blob->length] = '\0';
@@ -199,14 +205,11 @@ static char *place_blob(const jt_store *store, char *at, const jt_blob *blob,
 }
 
 static bool place_blobs(const jt_store *store, const jt_blob *blob, int from, int to,
-                        jt_job *job, char **place) {
+                        char **place) {
   bool intact = true;
   char *at = *place;
-  for (int i = from; i < to; i++) {
-    if (blob[i].unit == 0) continue;
-    job->blob_length[i] = blob[i].length;
-    at = place_blob(store, at, &blob[i], &intact);
-  }
+  for (int i = from; i < to; i++)
+    if (blob[i].unit != 0) at = place_blob(store, at, &blob[i], &intact);
   *place = at;
   return intact;
 }
@@ -219,9 +222,9 @@ static char *place_record(const jt_record_words *words, jt_job *out) {
   out->version = jt_words_version(words);
   memcpy(&out->sequence, &words->word[3], 6 * 8);
   out->status = jt_words_status(words);
-  out->id_length = (uint16_t)words->shape.id_length;
+  out->id_length = (uint8_t)words->shape.id_length;
+  out->blobs = (uint8_t)words->shape.blobs;
   out->step_length = (uint16_t)words->shape.step_length;
-  for (int i = 0; i < JT_BLOBS; i++) out->blob_length[i] = JT_ABSENT;
   char *at = place_text((char *)(out + 1), jt_words_id(words));
   return place_text(at, jt_words_step(words));
 }
@@ -239,18 +242,19 @@ static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job 
   jt_blob blob[JT_BLOBS];
   jt_words_blobs(&sight->words, blob);
   blob[ERROR].unit = 0;
-  *needed = size_needed(&sight->words, blob) + jt_text_room(length);
+  *needed = size_needed(&sight->words, blob) + sizeof length + jt_text_room(length);
   if (*needed > capacity) return JT_TOO_SMALL;
   char *at = place_record(&sight->words, out);
   out->status = jt_sight_status(sight);
   out->version = jt_sight_version(sight);
   out->finished_at = out->updated_at;
-  bool intact = place_blobs(store, blob, 0, ERROR, out, &at);
-  out->blob_length[ERROR] = length;
+  out->blobs |= 1u << ERROR;
+  bool intact = place_blobs(store, blob, 0, ERROR, &at);
+  at = place_length(at, length);
   memcpy(at, epitaph, length);
   at[length] = '\0';
   at += jt_text_room(length);
-  intact &= place_blobs(store, blob, ERROR + 1, JT_BLOBS, out, &at);
+  intact &= place_blobs(store, blob, ERROR + 1, JT_BLOBS, &at);
   if (!jt_sight_holds(store, sight)) return JT_BUSY;
   return intact ? JT_OK : JT_CORRUPT;
 }
@@ -262,7 +266,7 @@ static jt_code copy_with_blobs(const jt_store *store, const jt_sight *sight,
   *needed = size_needed(&sight->words, blob);
   if (*needed > capacity) return JT_TOO_SMALL;
   char *at = place_record(&sight->words, out);
-  bool intact = place_blobs(store, blob, 0, JT_BLOBS, out, &at);
+  bool intact = place_blobs(store, blob, 0, JT_BLOBS, &at);
   if (!jt_sight_holds(store, sight)) return JT_BUSY;
   return intact ? JT_OK : JT_CORRUPT;
 }

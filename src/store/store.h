@@ -40,6 +40,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define JT_TYPE_MAX 64u                     /* bytes of a task type */
 #define JT_ID_MAX (JT_TYPE_MAX + 1u + 8u)   /* "<task type>_<8 hex digits>" */
@@ -124,12 +125,15 @@ typedef struct jt_job {
   int64_t created_at, updated_at, started_at, finished_at;
   double progress;       /* 0 to 1 */
   jt_status status;
-  uint16_t id_length, step_length;
-  size_t blob_length[JT_PARTS - JT_RESULT];   /* JT_ABSENT: there is none */
-  /* the texts follow one another, see jt_text_room */
+  uint8_t id_length;
+  uint8_t blobs;         /* a bit for each part from JT_RESULT on that there is */
+  uint16_t step_length;
+  /* the id and the step follow, then the blobs, each a size_t, its length, and its
+     text; see jt_text_room */
 } jt_job;
 
-#define JT_ABSENT SIZE_MAX
+_Static_assert(JT_ID_MAX <= UINT8_MAX && JT_STEP_MAX <= UINT16_MAX,
+               "lengths of texts fit");
 
 /* Each text has a NUL that its length does not count, and begins at a multiple
    of eight bytes. */
@@ -140,23 +144,20 @@ static inline size_t jt_text_room(size_t length) {
 /* A job without blobs always fits into this many bytes. */
 #define JT_JOB_MAX (sizeof(jt_job) + JT_ID_MAX + 8 + JT_STEP_MAX + 8)
 
-/* JT_ABSENT for a blob that there is not. */
-static inline size_t jt_job_length(const jt_job *job, jt_part part) {
-  return part == JT_ID ? job->id_length
-       : part == JT_STEP ? job->step_length : job->blob_length[part - JT_RESULT];
-}
-
+/* bytes NULL: there is no such blob. */
 static inline jt_text jt_job_part(const jt_job *job, jt_part part) {
-  jt_text text = { NULL, 0 };
-  const char *at = (const char *)(job + 1);
-  size_t length = jt_job_length(job, part);
-  if (length == JT_ABSENT) return text;
-  for (jt_part before = JT_ID; before < part; before++) {
-    size_t passed = jt_job_length(job, before);
-    if (passed != JT_ABSENT) at += jt_text_room(passed);
+  jt_text text = { (const char *)(job + 1), job->id_length };
+  if (part == JT_ID) return text;
+  text.bytes += jt_text_room(text.length);
+  text.length = job->step_length;
+  if (part == JT_STEP) return text;
+  if (!(job->blobs & 1u << (part - JT_RESULT))) return (jt_text){ NULL, 0 };
+  for (jt_part blob = JT_RESULT; blob <= part; blob++) {
+    if (!(job->blobs & 1u << (blob - JT_RESULT))) continue;
+    const char *at = text.bytes + jt_text_room(text.length);
+    memcpy(&text.length, at, sizeof text.length);
+    text.bytes = at + sizeof text.length;
   }
-  text.bytes = at;
-  text.length = length;
   return text;
 }
 

@@ -249,13 +249,17 @@ static jt_job *make_job(lua_State *L, bytes from) {
   job->status = (jt_status)(take(&from) % JT_STATUSES);
   job->progress = take(&from) / 255.0;
   job->created_at = job->updated_at = (int64_t)take(&from) << take(&from) % 46;
-  job->id_length = (uint16_t)put(&at, (jt_text){ "fuzz_0123abcd", 13 });
+  job->id_length = (uint8_t)put(&at, (jt_text){ "fuzz_0123abcd", 13 });
   job->step_length = (uint16_t)put(&at, take_line(&from, JT_STEP_MAX));
   for (int part = JT_RESULT; part < JT_PARTS; part++) {
     jt_text text = take_line(&from, SIZE_MAX);
     bool json = part == JT_RESULT || part == JT_META;
     bool there = text.length > 0 && (!json || is_json(L, text));
-    job->blob_length[part - JT_RESULT] = there ? put(&at, text) : JT_ABSENT;
+    if (!there) continue;
+    memcpy(at, &text.length, sizeof text.length);
+    at += sizeof text.length;
+    put(&at, text);
+    job->blobs = (uint8_t)(job->blobs | 1u << (part - JT_RESULT));
   }
   return job;
 }
