@@ -80,6 +80,7 @@ static bool run_is_clear(const jt_store *store, uint32_t at, uint32_t units) {
 }
 
 /* All below the mark, in a circle from the hint. */
+JT_ASIDE
 static uint32_t sweep(jt_store *store, uint32_t hint, uint32_t mark,
                       uint32_t units) {
   uint32_t at = find_run(store, hint, mark, units);

@@ -163,6 +163,13 @@ static inline bool jt_run_inside(const jt_geometry *geometry, uint64_t unit,
          units <= geometry->end_unit - unit;
 }
 
+/*
+** A way through the rooms that is taken a million times is compiled as one function,
+** JT_WAY; what is seldom needed on it stays out of it, JT_ASIDE.
+*/
+#define JT_WAY __attribute__((flatten))
+#define JT_ASIDE __attribute__((noinline))
+
 /* Fills *error, if there is one, in printf's manner; returns 'code'. */
 jt_code jt_fail(jt_error *error, jt_code code, const char *format, ...)
   __attribute__((format(printf, 3, 4)));

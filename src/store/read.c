@@ -48,7 +48,7 @@ static bool credible(const jt_store *store, const jt_sight *sight) {
 }
 
 /* Asked of a copy that may be torn: its shape has been checked, no more. */
-__attribute__((noinline))
+JT_ASIDE
 static bool owner_is_gone(const jt_store *store, jt_sight *sight) {
   uint32_t owner = jt_words_owner(&sight->words);
   if (jt_status_finished(jt_words_status(&sight->words))) return false;
@@ -233,7 +233,7 @@ static char *place_record(const jt_record_words *words, jt_job *out) {
 ** A job whose owner is dead, as it will be when it is written off: failed, one
 ** version later, and with another error than may be stored.
 */
-__attribute__((noinline))
+JT_ASIDE
 static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job *out,
                            size_t capacity, size_t *needed) {
   enum { ERROR = JT_ERROR - JT_RESULT };
@@ -259,6 +259,7 @@ static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job 
   return intact ? JT_OK : JT_CORRUPT;
 }
 
+JT_ASIDE
 static jt_code copy_with_blobs(const jt_store *store, const jt_sight *sight,
                                jt_job *out, size_t capacity, size_t *needed) {
   jt_blob blob[JT_BLOBS];
@@ -289,6 +290,7 @@ typedef struct get {
   bool orphaned;                  /* it was, in a try */
 } get;
 
+JT_WAY
 static jt_code try_get(jt_store *store, void *context) {
   get *want = context;
   jt_sight sight;

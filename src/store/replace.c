@@ -45,6 +45,7 @@ static int plan_runs(jt_record *record, const jt_blob_plan *plan, jt_run runs[JT
   return count;
 }
 
+JT_ASIDE
 static void write_blobs(jt_store *store, jt_record *record, const jt_blob_plan *plan,
                         const jt_run *runs) {
   for (uint32_t left = plan->texts; left != 0; left &= left - 1) {
@@ -72,7 +73,7 @@ jt_code jt_replace(jt_store *store, const jt_sight *job, const jt_record *old,
   uint64_t held = jt_status_finished(old->status) ? jt_record_all_units(old) : 0;
   jt_code code = jt_room_take(store, runs, count, job->at, held);
   if (code != JT_OK) return code;
-  write_blobs(store, record, plan, runs + 1);
+  if (plan->texts != 0) write_blobs(store, record, plan, runs + 1);
   record->version = jt_next_version(store);
   jt_publish(store, job->at, job->cell, runs[0].unit, record, old);
   give_old(store, jt_cell_unit(job->cell), old, plan);

@@ -61,9 +61,9 @@ static bool could_be_freed(jt_store *store, jt_run *runs, int count, uint32_t ke
 
 /* Each pass removes a sixteenth of what the store holds or all that is left, so a
    few end it. */
-jt_code jt_room_take(jt_store *store, jt_run *runs, int count, uint32_t keep,
-                     uint64_t held) {
-  if (take_runs(store, runs, count)) return JT_OK;
+JT_ASIDE
+static jt_code evict_and_take(jt_store *store, jt_run *runs, int count, uint32_t keep,
+                              uint64_t held) {
   if (!jt_room_has_finished(store) || !could_fit(store, runs, count, held) ||
       !could_be_freed(store, runs, count, keep))
     return JT_FULL;
@@ -73,4 +73,10 @@ jt_code jt_room_take(jt_store *store, jt_run *runs, int count, uint32_t keep,
     if (take_runs(store, runs, count)) return JT_OK;
   }
   return JT_FULL;
+}
+
+jt_code jt_room_take(jt_store *store, jt_run *runs, int count, uint32_t keep,
+                     uint64_t held) {
+  if (take_runs(store, runs, count)) return JT_OK;
+  return evict_and_take(store, runs, count, keep, held);
 }

@@ -99,10 +99,14 @@ static void plan_blobs(const jt_change *change, jt_blob_plan *plan) {
   if (change->fields & JT_SET_META) jt_plan_blob(plan, JT_META, change->meta);
 }
 
+JT_ASIDE
+static jt_code write_off_and_find(jt_store *store, jt_text id, jt_sight *job) {
+  return jt_write_off(store) ? jt_sight_find(store, id, job) : JT_OK;
+}
+
 jt_code jt_find_to_change(jt_store *store, jt_text id, jt_sight *job) {
   jt_code code = jt_sight_find(store, id, job);
-  if (code == JT_OK && job->orphaned && jt_write_off(store))
-    code = jt_sight_find(store, id, job);
+  if (code == JT_OK && job->orphaned) code = write_off_and_find(store, id, job);
   return code == JT_OK && jt_expired(store, &job->words) ? JT_NOT_FOUND : code;
 }
 
@@ -111,6 +115,7 @@ typedef struct updating {
   const jt_change *wanted;
 } updating;
 
+JT_WAY
 static jt_code try_update(jt_store *store, void *context) {
   const updating *want = context;
   jt_sight job;
