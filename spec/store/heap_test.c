@@ -205,6 +205,26 @@ static void churn_with_long_runs_among_short_ones(void) {
   heap_free(&h);
 }
 
+/* A hole in a full neighbourhood takes each job that is created, and is given back when
+   the job's next record has its place: where room is for that one must not be looked
+   for from the hole each time, past all that is in use. */
+static void goes_on_where_room_was_found(void) {
+  enum { HOLE = 10, FAR = 64 * 200, NEARER = 64 * 100, UNITS = 64 * 300 };
+  heap h = heap_make(UNITS);
+  while (h.used < UNITS) if (!CHECK(take(&h, 1))) break;
+  for (uint32_t i = 0; i < 2 * UNITS / 8; i++) jt_heap_give(h.store, h.first + FAR + i, 1);
+  for (uint32_t i = 0; i < 64; i++) jt_heap_give(h.store, h.first + NEARER + i, 1);
+  jt_heap_give(h.store, h.first + HOLE, 1);
+  CHECK_INT(jt_heap_take(h.store, 100), h.first + FAR);
+  jt_heap_give(h.store, h.first + HOLE + 1, 1);
+  for (uint32_t i = 0; i < 8; i++) {
+    CHECK_INT(jt_heap_take(h.store, 2), h.first + HOLE);
+    CHECK_INT(jt_heap_take(h.store, 2), h.first + FAR + 100 + 2 * i);
+    jt_heap_give(h.store, h.first + HOLE, 2);
+  }
+  heap_free(&h);
+}
+
 static void recovery_counts_what_is_claimed(void) {
   heap h = heap_make(300);
   while (h.used < 200) take(&h, some_length(20));
@@ -228,7 +248,7 @@ static void lies_in_the_header_do_no_harm(void) {
     heap h = heap_make(80);
     jt_word *words[] = { &h.store->header->heap_mark, &h.store->header->heap_hint,
                          &h.store->header->heap_barren, &h.store->header->heap_freed,
-                         &h.store->header->units_used };
+                         &h.store->header->heap_rover, &h.store->header->units_used };
     for (unsigned w = 0; w < sizeof words / sizeof words[0]; w++)
       if (check_below(2)) jt_word_store(words[w], check_random() >> check_below(64));
     uint32_t taken = 0;
@@ -243,6 +263,7 @@ static const check_case cases[] = {
   CASE(takes_across_the_mark), CASE(takes_all_of_it),
   CASE(churn_of_small_runs_stays_low), CASE(churn_of_mixed_runs_stays_low),
   CASE(churn_with_long_runs_among_short_ones),
-  CASE(recovery_counts_what_is_claimed), CASE(lies_in_the_header_do_no_harm),
+  CASE(goes_on_where_room_was_found), CASE(recovery_counts_what_is_claimed),
+  CASE(lies_in_the_header_do_no_harm),
 };
 CHECK_MAIN(cases)

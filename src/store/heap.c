@@ -12,6 +12,11 @@
 ** it is likely to find, or when the heap is full. A sweep (2) that found
 ** nothing is not repeated for so long a run until an eighth has been freed.
 **
+** 2 and 4 go on where the last of them ended (the rover), not at the hint: that goes
+** back, with each job that is created and finished, to the one hole in a full
+** neighbourhood, and each second run would be looked for from there to where eviction
+** has made room, past all that is in use.
+**
 ** The counters lie in the region, so a search clamps them before it uses them.
 */
 #include "heap.h"
@@ -79,12 +84,18 @@ static bool run_is_clear(const jt_store *store, uint32_t at, uint32_t units) {
   return true;
 }
 
-/* All below the mark, in a circle from the hint. */
+/* All below 'end', in a circle from the rover. */
+static uint32_t rove(jt_store *store, uint32_t end, uint32_t units) {
+  jt_word *rover = &store->header->heap_rover;
+  uint32_t at = find_run(store, counter(rover, end), end, units);
+  if (at == NOWHERE) at = find_run(store, 0, end, units);
+  if (at != NOWHERE) jt_word_store(rover, at + units);
+  return at;
+}
+
 JT_ASIDE
-static uint32_t sweep(jt_store *store, uint32_t hint, uint32_t mark,
-                      uint32_t units) {
-  uint32_t at = find_run(store, hint, mark, units);
-  if (at == NOWHERE) at = find_run(store, 0, mark, units);
+static uint32_t sweep(jt_store *store, uint32_t mark, uint32_t units) {
+  uint32_t at = rove(store, mark, units);
   if (at == NOWHERE) {
     jt_word_store(&store->header->heap_barren, units);
     jt_word_store(&store->header->heap_freed, 0);
@@ -110,9 +121,9 @@ static uint32_t find(jt_store *store, uint32_t units) {
                                                                   : mark;
   uint32_t at = find_run(store, hint, near, units);
   if (at == NOWHERE && sweep_is_likely(header, mark, units))
-    at = sweep(store, hint, mark, units);
+    at = sweep(store, mark, units);
   if (at == NOWHERE && units <= total - mark) at = mark;
-  if (at == NOWHERE) at = find_run(store, 0, total, units);
+  if (at == NOWHERE) at = rove(store, total, units);
   return at;
 }
 
@@ -153,6 +164,7 @@ void jt_heap_reset(jt_store *store) {
   jt_word_store(&header->units_used, 0);
   jt_word_store(&header->heap_mark, 0);
   jt_word_store(&header->heap_hint, 0);
+  jt_word_store(&header->heap_rover, 0);
   jt_word_store(&header->heap_barren, 0);
   jt_word_store(&header->heap_freed, 0);
 }

@@ -71,6 +71,7 @@ typedef struct jt_header {
   jt_word damaged;
   jt_word unsettled;              /* the version at which writing off the dead
                                      found no room; 0: it did. See bury.h */
+  jt_word heap_rover;             /* where a look through the whole heap goes on */
 } jt_header;
 
 _Static_assert(sizeof(jt_header) <= JT_PAGE, "the header fills one page");
