@@ -93,7 +93,7 @@ static void check_churn(bool oldest_first) {
   CHECK_AUDIT(store);
   CHECK(after.found <= 3);
   CHECK(after.longest_found <= 150);
-  CHECK(after.missed <= 100);
+  CHECK(after.missed <= 12);
   CHECK(after.longest_missed <= 150);
   free(ids);
   region_free(store);

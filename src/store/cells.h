@@ -13,10 +13,10 @@
 ** the record's whole version too).
 **
 ** A search ends at an empty cell, or when it has looked at as many cells as the
-** longest search that any entry needed. The second matters under long churn,
-** when deleted cells have taken the place of all the empty ones: what is there
-** is found as fast as ever, but what is not there would be looked for in the
-** whole table.
+** longest search that any entry needed. Under long churn deleted cells would take
+** the place of nearly all the empty ones: what is there would be found as fast as
+** ever, but each look for what is not there would be one of the longest. So
+** removals make those empty again that are on no entry's way (cells.c).
 **
 ** Storing a cell is the commit of every change. Entries never move, and a
 ** cell before an entry on its probe path is never emptied while the entry is

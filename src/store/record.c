@@ -188,6 +188,15 @@ void jt_record_decode(const jt_record_words *words, jt_record *record) {
   read_blobs(record->blobs, words->word + JT_RECORD_FIXED, record->blob);
 }
 
+bool jt_record_hash(const jt_store *store, uint32_t unit, uint64_t *hash) {
+  uint64_t id[(JT_ID_MAX + 7) / 8];
+  jt_shape s;
+  if (!shape_at(store, unit, &s)) return false;
+  jt_words_read(id, jt_unit_words(store, unit) + s.id_at, s.id_length);
+  *hash = jt_hash(id, s.id_length);
+  return true;
+}
+
 bool jt_record_is(const jt_store *store, uint32_t unit, jt_text id) {
   const jt_word *from = jt_unit_words(store, unit);
   char found[(JT_ID_MAX + 7) / 8 * 8];
