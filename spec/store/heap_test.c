@@ -212,7 +212,7 @@ static void goes_on_where_room_was_found(void) {
   enum { HOLE = 10, FAR = 64 * 200, NEARER = 64 * 100, UNITS = 64 * 300 };
   heap h = heap_make(UNITS);
   while (h.used < UNITS) if (!CHECK(take(&h, 1))) break;
-  for (uint32_t i = 0; i < 2 * UNITS / 8; i++) jt_heap_give(h.store, h.first + FAR + i, 1);
+  for (uint32_t i = 0; i < UNITS / 4; i++) jt_heap_give(h.store, h.first + FAR + i, 1);
   for (uint32_t i = 0; i < 64; i++) jt_heap_give(h.store, h.first + NEARER + i, 1);
   jt_heap_give(h.store, h.first + HOLE, 1);
   CHECK_INT(jt_heap_take(h.store, 100), h.first + FAR);
