@@ -1,32 +1,16 @@
 -- spec/prove: the short version of its storms, and that what it says can be believed. Its
--- kills at every store and instruction, and its storm in C, are tests by themselves
--- (spec/store).
+-- kills at every store and instruction, its storm in C and the long run are tests by
+-- themselves (spec/store); models_spec and fuzz_spec run other parts.
 
 local store_file = require "store_file"
+local prove_table = require "prove_table"
 local run = require("shell").run
 
 after_each(store_file.clean)
 
-local function rows_of(text)
-  local rows = {}
-  for promise, method, cases, violations in
-    text:gmatch("([^\n]-)  +([^\n]-)  +(%d+) +(%d+)\n") do
-    rows[#rows + 1] = { promise = promise, method = method, cases = tonumber(cases),
-      violations = tonumber(violations) }
-  end
-  return rows
-end
-
 describe("make prove", function()
   it("finds nothing in short storms of Lua processes, and around nginx", function()
-    local text, status = run("spec/prove/run --quick lua nginx")
-    assert.equal(0, status, text)
-    local rows = rows_of(text)
-    assert.is_true(#rows >= 14, text)
-    for _, row in ipairs(rows) do
-      assert.is_true(row.cases > 0, row.method)
-      assert.equal(0, row.violations, row.method)
-    end
+    prove_table.check("lua nginx", 14)
   end)
 
   it("fails where a part cannot be run", function()

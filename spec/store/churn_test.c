@@ -330,6 +330,7 @@ static void long_run(const setting *how) {
   check_memory_held(&filled, &early, &last);
   look_at_all(&r);
   prove(&r);
+  region_free(r.farm->store);
 }
 
 /* A power of two: the index is as full as it can be. */

@@ -180,7 +180,7 @@ bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record);
 /* Whether the record's own checksum holds. */
 bool jt_record_intact(const jt_record_words *words);
 
-/* The hash of the id of the record at 'unit'. False: no record is there. Under the lock. */
+/* The hash of its id. False: no record is there. Under the lock. */
 bool jt_record_hash(const jt_store *store, uint32_t unit, uint64_t *hash);
 
 /* Whether the record at 'unit' is of that id. Under the lock. */
