@@ -283,8 +283,8 @@ static shape look(const run *r, const char *when) {
   shape s = shape_of(r->farm->store);
   shape_say(when, &s);
   CHECK_AUDIT(r->farm->store);
-  CHECK(s.hit < 3 && s.longest_hit <= 150);
-  CHECK(s.miss < 12 && s.longest_miss <= 150);
+  CHECK(s.hit < 4 && s.longest_hit <= 300);
+  CHECK(s.miss < 20 && s.longest_miss <= 300);
   return s;
 }
 
