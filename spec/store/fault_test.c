@@ -1,8 +1,9 @@
 /*
 ** fault_test.c - the system says no: each call that opening makes fails in turn, with one
 ** error after the other; a file system that became read-only; a clock that jumps. (Full
-** disks and no descriptors: file_test.c. Memory: spec/binding/lua_memory_test.c. Stopped
-** and killed processes: kill_test.c. Half-written pages: forged_test.c.)
+** disks and no descriptors: file_test.c. Memory of the binding's: lua_memory_test.c. Stopped
+** and killed processes: kill_test.c. Half-written pages: reboot_test.c. Signals:
+** signals_test.c. Another pid namespace: opening_test.c.)
 **
 ** A program's own functions come before the C library's: those below are what the store
 ** calls.
@@ -13,6 +14,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +22,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "exercise.h"
 
 /* ------------------------------------------------------------------------ faults */
 
@@ -83,6 +86,32 @@ OURS int posix_fallocate(int file, off_t from, off_t size) {
   return syscall(SYS_fallocate, file, 0, from, size) == 0 ? 0 : errno;
 }
 
+OURS int fstat(int file, struct stat *status) {
+  return fails() ? -1 : fstatat(file, "", status, AT_EMPTY_PATH);
+}
+
+OURS void *mmap(void *at, size_t size, int access, int flags, int file, off_t from) {
+  if (fails()) return MAP_FAILED;
+  return (void *)syscall(SYS_mmap, at, size, access, flags, file, from);
+}
+
+/* A sanitizer takes over the C library's memory itself. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZER 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZER 1
+#endif
+#endif
+
+#ifndef SANITIZER
+void *__libc_calloc(size_t count, size_t size);
+
+OURS void *calloc(size_t count, size_t size) {
+  return fails() ? NULL : __libc_calloc(count, size);
+}
+#endif
+
 OURS int clock_gettime(clockid_t clock, struct timespec *now) {
   int failed = (int)syscall(SYS_clock_gettime, clock, now);
   if (clock == CLOCK_REALTIME) now->tv_sec += fault.clock;
@@ -143,7 +172,8 @@ static uint64_t check_as_before(const job_id *id) {
   return openings;
 }
 
-static void fail_each_call(const jt_options *options) {
+static void fail_each_call(const jt_options *options, const char *method) {
+  uint64_t tried = 0;
   jt_store *store = file_store("store", SIZE, 20);
   job_id id = create(store, "kept", 1);
   jt_store_close(store);
@@ -155,25 +185,29 @@ static void fail_each_call(const jt_options *options) {
       openings = check_as_before(&id);
     }
     CHECK(after > 2 && after < 100);
+    tried += (uint64_t)after;
     check_opened(store, openings);
     openings = check_as_before(&id);
   }
+  check_prove(PROVE_REFUSED, method, tried);
 }
 
 static void each_call_of_a_writer(void) {
-  fail_each_call(&(jt_options){ .size = 0 });
+  fail_each_call(&(jt_options){ .size = 0 }, "opening: each call, with each error");
 }
 
 static void each_call_of_a_reader(void) {
-  fail_each_call(&(jt_options){ .readonly = true });
+  fail_each_call(&(jt_options){ .readonly = true },
+                 "opening read-only: each call, with each error");
 }
 
 /* A file left half made is made by the next. */
 static void each_call_of_a_maker(void) {
   const jt_options options = { .size = SIZE, .max_jobs = 20 };
   jt_store *store;
+  uint64_t tried = 0;
   for (int i = 0; i < NUMBERS; i++)
-    for (long after = 0;; after++) {
+    for (long after = 0;; after++, tried++) {
       bool more = open_with_fault(&options, after, numbers[i], &store);
       if (store != NULL) jt_store_close(store);
       store = file_store("store", SIZE, 20);
@@ -183,6 +217,89 @@ static void each_call_of_a_maker(void) {
       CHECK_INT(unlink(check_path("store")), 0);
       if (!more) break;
     }
+  check_prove(PROVE_REFUSED, "making a file: each call, with each error", tried);
+}
+
+/* ------------------------------------------------------------- short of memory */
+
+typedef struct attempt {
+  long after;
+  _Atomic uint32_t came;
+} attempt;
+
+static void read_what_is_cut(void *context) {
+  attempt *a = context;
+  jt_store *store;
+  job_id id = id_of("kept", 1);
+  const jt_options options = { .readonly = true };
+  atomic_store(&a->came, open_with_fault(&options, a->after, ENOMEM, &store));
+  if (store == NULL) return;
+  CHECK_INT(truncate(check_path("store"), 0), 0);
+  CHECK(jt_wait(store, id.text, id.length, NULL, 20000) != JT_OK);
+  exercise_reading(store);
+  jt_store_close(store);
+}
+
+/* Each in a process of its own, which has made no guard yet. */
+static void a_reader_who_could_do_without_survives_a_cut(void) {
+  attempt *a = check_shared(sizeof *a);
+  for (atomic_store(&a->came, 1); atomic_load(&a->came); a->after++) {
+    unlink(check_path("store"));
+    jt_store *store = file_store("store", SIZE, 20);
+    create(store, "kept", 1);
+    jt_store_close(store);
+    if (!CHECK_JOIN(check_fork(read_what_is_cut, a))) break;
+  }
+  CHECK(a->after > 5 && a->after < 100);
+  check_prove(PROVE_REFUSED, "a reader short of memory, its file truncated",
+              (uint64_t)a->after);
+}
+
+/* The store in memory: NULL and a word, and the next to ask gets it. */
+static uint64_t make_with_faults(void) {
+  long after = 0;
+  jt_store *store = NULL;
+  while (store == NULL && after < 100) {
+    jt_error error = { JT_OK, "" };
+    fault.left = after++;
+    fault.number = ENOMEM;
+    store = jt_store_memory(&error);
+    fault.left = -1;
+    if (store != NULL) break;
+    CHECK_CODE(error.code, JT_NO_SPACE);
+    CHECK(error.message[0] != '\0');
+  }
+  CHECK(store != NULL && after > 1);
+  return (uint64_t)after;
+}
+
+/* What cannot be replaced stays. */
+static uint64_t replace_with_faults(void) {
+  const jt_options wanted = { .size = 1 << 20, .max_jobs = 50 };
+  jt_store *before = jt_store_memory(NULL);
+  long after = 0;
+  jt_code code = JT_NO_SPACE;
+  while (code != JT_OK && after < 100) {
+    jt_error error = { JT_OK, "" };
+    fault.left = after++;
+    code = jt_store_configure(&wanted, &error);
+    fault.left = -1;
+    if (code == JT_OK) break;
+    CHECK_CODE(code, JT_NO_SPACE);
+    CHECK(jt_store_memory(NULL) == before);
+  }
+  CHECK(jt_store_memory(NULL) != before && after > 1);
+  return (uint64_t)after;
+}
+
+static void the_store_in_memory_is_refused(void) {
+  uint64_t tried = make_with_faults() + replace_with_faults();
+  jt_store *store = jt_store_memory(NULL);
+  job_id id = create(store, "kept", 1);
+  CHECK(exists(store, &id));
+  CHECK_INT(store->geometry.max_jobs, 50);
+  CHECK_AUDIT(store);
+  check_prove(PROVE_REFUSED, "memory store: each allocation", tried);
 }
 
 /* ------------------------------------------------------------ a read-only folder */
@@ -275,6 +392,7 @@ static void retention_goes_by_the_day(void) {
 
 static const check_case cases[] = {
   CASE(each_call_of_a_writer), CASE(each_call_of_a_reader), CASE(each_call_of_a_maker),
+  CASE(a_reader_who_could_do_without_survives_a_cut), CASE(the_store_in_memory_is_refused),
   CASE(a_file_system_that_may_not_be_written), CASE(the_clock_jumps),
   CASE(a_wait_does_not_look_at_the_day), CASE(retention_goes_by_the_day),
 };

@@ -173,7 +173,7 @@ static jt_code map(const opening *o, const jt_geometry *geometry) {
   jt_store_attach(o->store, geometry, base);
   if (!o->store->readonly) return JT_OK;
   o->store->guard = jt_guard_begin(base, geometry->size, access);
-  return o->store->guard != NULL ? JT_OK : jt_fail(o->error, JT_IO, "out of memory");
+  return o->store->guard != NULL ? JT_OK : fail_errno(o, "map");
 }
 
 /* ------------------------------------------------------------------ making */
@@ -311,8 +311,10 @@ static void map_notice(const opening *o) {
     page = mmap(NULL, JT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, JT_PAGE);
   close(file);
   if (page == MAP_FAILED) return;
-  o->store->notice = page;
   o->store->notice_guard = jt_guard_begin(page, JT_PAGE, PROT_READ | PROT_WRITE);
+  /* Without a guard it would be a SIGBUS when somebody truncates the file. */
+  if (o->store->notice_guard == NULL) munmap(page, JT_PAGE);
+  else o->store->notice = page;
 }
 
 /*
@@ -350,7 +352,7 @@ jt_code jt_store_open(const char *path, const jt_options *options,
                       jt_store **store, jt_error *error) {
   opening o = { path, options, calloc(1, sizeof(jt_store)), error };
   *store = NULL;
-  if (o.store == NULL) return jt_fail(error, JT_IO, "out of memory");
+  if (o.store == NULL) return fail_errno(&o, "open");
   o.store->file = -1;
   o.store->readonly = options->readonly;
   jt_code code = open_file(&o);
