@@ -23,7 +23,8 @@ enum {
   RUNS_PING_PONG = 20000,         /* wake-ups between two processes */
   RUNS_CHANGES = 3000,            /* scans for changes */
   RUNS_OWNERS = 300,              /* owners that end in the midst of a storm */
-  RUNS_CHURN = 60000              /* jobs through a store at its limit */
+  RUNS_CHURN = 60000,             /* jobs through a store at its limit */
+  RUNS_SIGNALLED = 100            /* openings under a storm of signals */
 };
 
 #endif

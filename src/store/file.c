@@ -186,15 +186,27 @@ static jt_code file_is_blank(const opening *o, bool *blank) {
   return JT_OK;
 }
 
-/* Reserves every byte: later writes cannot meet a full disk, which would be a
-   SIGBUS. */
+/*
+** Reserves every byte: later writes cannot meet a full disk, which would be a SIGBUS.
+** Before Linux 6.18, tmpfs gives back all of a call when a signal comes. Where they come
+** often, as a profiler's do, only what fits in between two of them gets done: so the
+** pieces become smaller.
+*/
 static jt_code reserve(const opening *o, uint64_t size) {
-  int failed;
-  do {
-    failed = posix_fallocate(o->store->file, 0, (off_t)size);
-  } while (failed == EINTR);
-  errno = failed;
-  return failed == 0 ? JT_OK : fail_errno(o, "reserve the size of");
+  uint64_t piece = size, done = 0;
+  while (done < size) {
+    if (piece > size - done) piece = size - done;
+    int failed = posix_fallocate(o->store->file, (off_t)done, (off_t)piece);
+    if (failed == 0) {
+      done += piece;
+    } else if (failed != EINTR) {
+      errno = failed;
+      return fail_errno(o, "reserve the size of");
+    } else if (piece > JT_PAGE) {
+      piece /= 2;
+    }
+  }
+  return JT_OK;
 }
 
 /* Says MAKING, then reserves. */
