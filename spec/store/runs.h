@@ -24,7 +24,8 @@ enum {
   RUNS_CHANGES = 3000,            /* scans for changes */
   RUNS_OWNERS = 300,              /* owners that end in the midst of a storm */
   RUNS_CHURN = 60000,             /* jobs through a store at its limit */
-  RUNS_SIGNALLED = 100            /* openings under a storm of signals */
+  RUNS_SIGNALLED = 100,           /* openings under a storm of signals */
+  RUNS_REBOOTS = 100              /* pairs of moments of a file, mixed a few times */
 };
 
 #endif
