@@ -62,6 +62,7 @@ void check_prove(const char *promise, const char *method, uint64_t tried);
 #define PROVE_KEPT "a returned update is never lost"
 #define PROVE_KILLED "a kill stops nobody and corrupts nothing"
 #define PROVE_REFUSED "what the system refuses is an error, and no more"
+#define PROVE_CLOCK "a clock that is set back does no harm"
 #define PROVE_REBOOTED "after a reboot damage is counted, the rest served"
 
 /* ------------------------------------------------------------------ checks */

@@ -329,6 +329,7 @@ static void a_file_system_that_may_not_be_written(void) {
   CHECK(exists(store, &id));
   CHECK_CODE(jt_wait(store, id.text, id.length, NULL, 50000), JT_TIMEOUT);
   jt_store_close(store);
+  check_prove(PROVE_REFUSED, "a file system mounted read-only: opening, making, reading", 3);
 }
 
 /* --------------------------------------------------------------------- the clock */
@@ -362,6 +363,7 @@ static void the_clock_jumps(void) {
   free(done);
   CHECK_AUDIT(store);
   jt_store_close(store);
+  check_prove(PROVE_CLOCK, "updates while it jumps", sizeof jumps / sizeof jumps[0] + 1);
 }
 
 static void a_wait_does_not_look_at_the_day(void) {
@@ -374,6 +376,7 @@ static void a_wait_does_not_look_at_the_day(void) {
     CHECK(check_now() - start >= 0.03);
   }
   jt_store_close(store);
+  check_prove(PROVE_CLOCK, "waits while it jumps", 3);
 }
 
 /* Set back: kept longer. Set on: gone at once, and back when it is right again. */
@@ -388,6 +391,7 @@ static void retention_goes_by_the_day(void) {
   fault.clock = 0;
   CHECK(exists(store, &id));
   jt_store_close(store);
+  check_prove(PROVE_CLOCK, "looks at a job with a retention while it jumps", 3);
 }
 
 static const check_case cases[] = {

@@ -303,6 +303,7 @@ static void a_file_of_others_is_not_opened(void) {
   const char *path = make_store("store");
   CHECK_INT(chmod(check_folder(), 0755), 0);
   CHECK_JOIN(check_fork(open_as_nobody, (void *)(uintptr_t)path));
+  check_prove(PROVE_REFUSED, "openings of a file of others", 2);
 }
 
 static void read_as_nobody(void *context) {
@@ -399,6 +400,7 @@ static void a_full_disk_is_no_space(void) {
   check_open(path, &small, JT_NO_SPACE, "No space");
   unlink(check_path("full/other"));
   check_open(path, &small, JT_OK, "");
+  check_prove(PROVE_REFUSED, "openings on a full disk", 5);
 }
 
 static void use_up_to(const char *path, size_t most) {
@@ -470,6 +472,7 @@ static void no_descriptors_left(void) {
   CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
   check_open(path, &existing, JT_OK, "");
   check_open(path, &reading, JT_OK, "");
+  check_prove(PROVE_REFUSED, "openings without a descriptor left", 4);
 }
 
 static int count_descriptors(void) {

@@ -417,6 +417,7 @@ static void a_stopped_writer_makes_others_busy(void) {
   CHECK_INT(jt_word_load(&h->store->header->recoveries), 1);
   CHECK_AUDIT(h->store);
   jt_store_close(h->store);
+  check_prove(PROVE_KILLED, "calls while a stopped process holds the lock", 4);
 }
 
 static const check_case cases[] = {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "deaths.h"
 #include "runs.h"
 
 static const jt_options shape = { .size = 256 * 1024, .max_jobs = 100 };
@@ -363,6 +364,36 @@ static void a_reader_comes_between_two_writers(void) {
 
 /* -------------------------------------------------------- another pid namespace */
 
+/* What is to happen there. */
+typedef struct visit {
+  void (*run)(void *context);
+  void *context;
+} visit;
+
+/* The child of a process that has unshared its pid namespace is in a new one. */
+static void in_new_namespace(void *context) {
+  const visit *v = context;
+  CHECK_INT(unshare(CLONE_NEWPID), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    CHECK_INT(getpid(), 1);
+    v->run(v->context);
+    fflush(stdout);
+    _exit(check_failures() > 0);
+  }
+  CHECK_INT(check_join(child, CHECK_SECONDS), 0);
+}
+
+static void try_to_unshare(void *context) {
+  (void)context;
+  if (unshare(CLONE_NEWPID) != 0) _exit(1);
+}
+
+static void need_a_namespace(void) {
+  if (check_join(check_fork(try_to_unshare, NULL), CHECK_SECONDS) != 0)
+    check_skip("only root can make a pid namespace");
+}
+
 typedef struct stranger {
   jt_code writing;                /* what it is to be told */
   const char *word;
@@ -372,7 +403,6 @@ static void open_as_stranger(void *context) {
   const stranger *s = context;
   jt_store *store;
   jt_error error;
-  CHECK_INT(getpid(), 1);
   jt_store_close(must_open(&reading));
   CHECK_CODE(try_open(&shape, &store, &error), s->writing);
   if (s->writing != JT_OK) {
@@ -383,27 +413,13 @@ static void open_as_stranger(void *context) {
   jt_store_close(store);
 }
 
-/* The child of a process that has unshared its pid namespace is in a new one. */
-static void in_new_namespace(void *context) {
-  if (unshare(CLONE_NEWPID) != 0) _exit(99);
-  pid_t child = fork();
-  if (child == 0) {
-    open_as_stranger(context);
-    fflush(stdout);
-    _exit(check_failures() > 0);
-  }
-  CHECK_INT(check_join(child, CHECK_SECONDS), 0);
-}
-
 static void send_stranger(jt_code writing, const char *word) {
   stranger s = { writing, word };
-  int status = check_join(check_fork(in_new_namespace, &s), CHECK_SECONDS);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 99)
-    check_skip("only root can make a pid namespace");
-  CHECK_INT(status, 0);
+  CHECK_JOIN(check_fork(in_new_namespace, &(visit){ open_as_stranger, &s }));
 }
 
 static void writers_share_a_pid_namespace(void) {
+  need_a_namespace();
   jt_store *store = must_open(&shape);
   send_stranger(JT_INCOMPATIBLE, "namespace");
   create(store, "native", 1);
@@ -416,12 +432,90 @@ static void writers_share_a_pid_namespace(void) {
   jt_store_close(store);
 }
 
+/* Shared by an owner and by who looks, of whom one is in another namespace. */
+typedef struct watched {
+  job_id id;
+  _Atomic uint32_t claimed, seen_alive, dead;
+} watched;
+
+static void check_alive(jt_store *store, watched *w) {
+  jt_job *job;
+  if (CHECK_CODE(get(store, &w->id, &job), JT_OK)) CHECK_INT(job->status, JT_PENDING);
+  free(job);
+  CHECK_CODE(jt_wait(store, w->id.text, w->id.length, NULL, 200000), JT_TIMEOUT);
+  atomic_store(&w->seen_alive, 1);
+}
+
+static void check_dead(jt_store *store, const watched *w, pid_t owner) {
+  jt_job *job;
+  CHECK_CODE(jt_wait(store, w->id.text, w->id.length, NULL, 20000000), JT_OK);
+  if (CHECK_CODE(get(store, &w->id, &job), JT_OK)) {
+    CHECK_INT(job->status, JT_FAILED);
+    CHECK_TEXT(jt_job_part(job, JT_ERROR), epitaph_of(owner, "Initializing"));
+  }
+  free(job);
+}
+
+static void own_there(void *context) {
+  watched *w = context;
+  w->id = create_claimed(must_open(&shape), "owned", 1);
+  atomic_store(&w->claimed, 1);
+  CHECK_AWAIT(&w->seen_alive, 1);
+}
+
+/* Its owner calls itself process 1, as does its namespace. */
+static void a_strangers_death_is_seen(void) {
+  watched *w = check_shared(sizeof *w);
+  need_a_namespace();
+  pid_t visitor = check_fork(in_new_namespace, &(visit){ own_there, w });
+  if (!CHECK_AWAIT(&w->claimed, 1)) return;
+  jt_store *store = must_open(&reading);
+  check_alive(store, w);
+  CHECK_JOIN(visitor);
+  check_dead(store, w, 1);
+  jt_store_close(store);
+  check_prove(PROVE_KILLED, "an owner in another pid namespace", 1);
+}
+
+typedef struct witness {
+  watched *of;
+  pid_t owner;
+} witness;
+
+static void look_there(void *context) {
+  const witness *s = context;
+  jt_store *store = must_open(&reading);
+  check_alive(store, s->of);
+  CHECK_AWAIT(&s->of->dead, 1);
+  check_dead(store, s->of, s->owner);
+  jt_store_close(store);
+}
+
+static void strangers_see_a_death(void) {
+  need_a_namespace();
+  watched *w = check_shared(sizeof *w);
+  jt_store *store = must_open(&shape);
+  mortal *m = mortal_make(store, DEATH_KILL);
+  mortal_gets(m, "owned", 1);
+  mortal_begin(m);
+  w->id = m->jobs[0];
+  witness s = { w, m->process };
+  pid_t visitor = check_fork(in_new_namespace, &(visit){ look_there, &s });
+  CHECK_AWAIT(&w->seen_alive, 1);
+  mortal_end(m);
+  atomic_store(&w->dead, 1);
+  CHECK_JOIN(visitor);
+  jt_store_close(store);
+  check_prove(PROVE_KILLED, "who looks is in another pid namespace", 1);
+}
+
 static const check_case cases[] = {
   CASE(a_crowd_agrees_on_one_store), CASE(killed_while_making),
   CASE(killed_while_verifying), CASE(stopped_at_the_gate),
   CASE(whoever_is_alone_verifies), CASE(a_child_keeps_the_store_open),
   CASE(a_child_closes_for_itself), CASE(one_process_may_open_twice),
   CASE(the_retention_is_for_all), CASE(a_reader_comes_between_two_writers),
-  CASE(writers_share_a_pid_namespace),
+  CASE(writers_share_a_pid_namespace), CASE(a_strangers_death_is_seen),
+  CASE(strangers_see_a_death),
 };
 CHECK_MAIN(cases)
