@@ -5,13 +5,16 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -302,6 +305,16 @@ const char *check_path(const char *name) {
   char *path = paths[next++ % 8];
   snprintf(path, sizeof paths[0], "%s/%s", folder, name);
   return path;
+}
+
+void check_mount(const char *path, unsigned mebibytes) {
+  char size[32];
+  snprintf(size, sizeof size, "size=%um", mebibytes);
+  CHECK_INT(mkdir(path, 0700), 0);
+  if (unshare(CLONE_NEWNS) != 0 ||
+      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount("none", path, "tmpfs", 0, size) != 0)
+    check_skip("cannot mount a tmpfs: %s", strerror(errno));
 }
 
 /* ------------------------------------------------------------------ random */

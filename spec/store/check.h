@@ -142,6 +142,10 @@ const char *check_folder(void);
 /* "<folder>/<name>", in a place of its own for each of the last few calls. */
 const char *check_path(const char *name);
 
+/* Makes that folder a tmpfs of so many MiB, in a mount namespace of the case's own: gone
+   when the case ends, however it ends. Skips where that is not permitted. */
+void check_mount(const char *path, unsigned mebibytes);
+
 double check_now(void);           /* seconds of a clock that never jumps */
 
 /* 'times' by JT_TEST_SCALE, and less under a sanitizer; at least 1. */

@@ -5,13 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -371,15 +369,6 @@ static void readonly_is_mapped_for_reading(void) {
 
 /* ----------------------------------------------------- when something is short */
 
-/* In a mount namespace of the case's own: gone when it ends, however it ends. */
-static void mount_small(const char *path) {
-  CHECK_INT(mkdir(path, 0700), 0);
-  if (unshare(CLONE_NEWNS) != 0 ||
-      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-      mount("none", path, "tmpfs", 0, "size=1m") != 0)
-    check_skip("cannot mount a tmpfs: %s", strerror(errno));
-}
-
 static void fill_up(const char *path) {
   static const char block[4096];
   int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -389,7 +378,7 @@ static void fill_up(const char *path) {
 }
 
 static void a_full_disk_is_no_space(void) {
-  mount_small(check_path("full"));
+  check_mount(check_path("full"), 1);
   const char *path = check_path("full/store");
   check_open(path, &(jt_options){ .size = 2 << 20 }, JT_NO_SPACE, "No space");
   CHECK_INT(size_of(path), 0);    /* what was reserved is given back */
@@ -430,7 +419,7 @@ static void punch_hole(const char *path, off_t from, off_t to) {
 /* A copy made without its zeros ("cp --sparse", "tar -S"): its room has to be
    reserved again before it is written to, or a write is a SIGBUS. */
 static void a_sparse_copy_gets_its_room(void) {
-  mount_small(check_path("full"));
+  check_mount(check_path("full"), 1);
   const char *path = check_path("full/store");
   const jt_options options = { .size = 800 * 1024 };
   check_open(path, &options, JT_OK, "");
@@ -445,7 +434,7 @@ static void a_sparse_copy_gets_its_room(void) {
 /* The same with something behind the store's end: the file has blocks enough, but
    not where they are needed. */
 static void a_sparse_copy_with_a_tail_gets_its_room(void) {
-  mount_small(check_path("full"));
+  check_mount(check_path("full"), 1);
   const char *path = check_path("full/store");
   const jt_options options = { .size = 400 * 1024 };
   static const char tail[400 * 1024];

@@ -1,6 +1,6 @@
 /*
-** reboot_test.c - a machine that went down while the kernel was writing a store file back:
-** each page of the file is of an earlier moment or of a later one. Whoever opens it for
+** reboot_test.c - a machine that went down while the kernel was writing a store file
+** back: each page of the file is of an earlier moment or of a later one. Whoever opens it for
 ** writing gets what can be had: a job that was the same at both moments as it was, every
 ** other as it was at one of them, or not at all; and what a cell names and is not there
 ** is counted. A reader who comes first gets no other answers. (Regions in memory, and
@@ -182,8 +182,8 @@ static void half_of_the_pages_are_old(void) {
   }
   mortal_clear(owner);
   jt_store_close(store);
-  check_say("%llu jobs were served, %llu of both moments were not; %llu cells were dropped "
-            "and counted", (unsigned long long)served, (unsigned long long)lost,
+  check_say("%llu jobs were served, %llu of both moments were not; %llu cells were "
+            "dropped and counted", (unsigned long long)served, (unsigned long long)lost,
             (unsigned long long)counted);
   CHECK(served > 0 && lost > 0 && counted > 0);
   check_prove(PROVE_REBOOTED, "half of the pages of a file are old", rounds * MIXTURES);

@@ -5,12 +5,10 @@
 ** EINTR of each call of an opening: fault_test.c.)
 */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -42,15 +40,6 @@ static void storm_end(void) {
 
 /* ------------------------------------------------------------------ a large file */
 
-/* In a mount namespace of the case's own. */
-static void mount_tmpfs(const char *path) {
-  CHECK_INT(mkdir(path, 0700), 0);
-  if (unshare(CLONE_NEWNS) != 0 ||
-      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-      mount("none", path, "tmpfs", 0, "size=200m") != 0)
-    check_skip("cannot mount a tmpfs: %s", strerror(errno));
-}
-
 static off_t between_signals;     /* how much can be reserved; 0: all there is */
 static uint64_t interrupted;
 
@@ -77,7 +66,7 @@ static void check_large(jt_store *store) {
 }
 
 static void a_large_file_is_made(void) {
-  mount_tmpfs(check_path("folder"));
+  check_mount(check_path("folder"), 200);
   storm_begin(500);
   jt_store *store = file_store("folder/store", LARGE, 1000);
   storm_end();
@@ -87,7 +76,7 @@ static void a_large_file_is_made(void) {
 }
 
 static void a_large_file_is_made_piece_by_piece(void) {
-  mount_tmpfs(check_path("folder"));
+  check_mount(check_path("folder"), 200);
   between_signals = 100000;
   check_large(file_store("folder/store", LARGE, 1000));
   CHECK(interrupted > 0);
