@@ -25,6 +25,10 @@ void test_skip(const char *name, const char *why) {
   printf("skipped %s: %s\n", name, why);
 }
 
+void test_prove(const char *promise, const char *method, unsigned long long tried) {
+  printf("prove\t%s\t%s\t%llu\t%d\n", promise, method, tried, failed);
+}
+
 int test_close(void) {
   printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
   return failed == 0 && passed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;

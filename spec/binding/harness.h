@@ -17,6 +17,10 @@ void test_result(bool passed, const char *name, const char *detail);
 /* Counts a test that cannot be made here, and says why. */
 void test_skip(const char *name, const char *why);
 
+/* Prints a row for the table of spec/prove/run, as check_prove does
+   (spec/store/check.h). */
+void test_prove(const char *promise, const char *method, unsigned long long tried);
+
 /* Prints the closing line; returns the program's exit code. */
 int test_close(void);
 

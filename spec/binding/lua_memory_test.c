@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 
+#include "../store/check.h"   /* PROVE_REFUSED */
 #include "harness.h"
 #include "memory_cases.h"
 
@@ -290,6 +291,8 @@ static bool try_with(attempt *a, side by, long granted) {
   return limit.refused && a->failure[0] == '\0';
 }
 
+static unsigned long long refusals[SIDES];
+
 static void run_case(lua_State *L, const call_case *of, const char *where) {
   for (side by = 0; by < SIDES_HERE; by++) {
     attempt first = { .L = L, .of = of }, a = first;
@@ -297,6 +300,7 @@ static void run_case(lua_State *L, const call_case *of, const char *where) {
     long granted = 0;
     try_with(&first, by, 1000000);   /* what is made once only is made now */
     while (try_with(&a, by, granted)) granted++;
+    refusals[by] += (unsigned long long)granted;
     snprintf(name, sizeof name, "%s (%s), out of memory for %s after %ld",
              of->name, where, side_names[by], granted);
     test_result(a.failure[0] == '\0', name, a.failure);
@@ -371,9 +375,20 @@ static void run_first_require(void) {
   long before = c_blocks, lua_before = lua_blocks, granted = 0;
   bool right = true;
   while (first_require(granted, &right) && right) granted++;
+  refusals[LUA_SIDE] += (unsigned long long)granted;
   test_result(right && granted > 20, "require in a new state", "wrong outcome");
   test_result(c_blocks == before && lua_blocks == lua_before,
               "require in a new state", "memory left over");
+}
+
+static void say_what_was_tried(void) {
+  for (side by = 0; by < SIDES_HERE; by++) {
+    char method[100];
+    snprintf(method, sizeof method, "each call of the API: each allocation of %s",
+             side_names[by]);
+    test_result(refusals[by] > 100, method, "hardly any was refused");
+    test_prove(PROVE_REFUSED, method, refusals[by]);
+  }
 }
 
 int main(void) {
@@ -384,6 +399,7 @@ int main(void) {
   run_cases("file", "tracker = assert(JobTracker.open(path))");
   test_result(lua_blocks == 0, "all Lua states", "memory left over");
   test_result(count_mappings() == 0, "all Lua states", "a file is still mapped");
+  say_what_was_tried();
   test_remove_folder();
   return test_close();
 }

@@ -20,6 +20,23 @@ describe("make prove", function()
     assert.matches("could not be tried, or failed +kill_test: exit status %d+ +0 +1\n", text)
   end)
 
+  it("fails where a case was skipped", function()
+    local folder = store_file.folder()
+    local says = [[printf '    skipped: nobody is root\nprove\tp\tm\t7\t0\n']]
+    run(("mkdir -p '%s/store'"):format(folder))
+    for _, program in ipairs { "kill_test", "storm_test" } do
+      local path = folder .. "/store/" .. program
+      local file = assert(io.open(path, "w"))
+      assert(file:write("#!/bin/sh\n", says, "\n"))
+      assert(file:close())
+      run(("chmod +x '%s'"):format(path))
+    end
+    local text, status = run(("BUILD='%s' spec/prove/run --quick storm"):format(folder))
+    assert.equal(1, status)
+    assert.matches("could not be tried, or failed +kill_test: nobody is root +0 +1\n", text)
+    assert.matches("p +m +7 +0\n", text)
+  end)
+
   it("knows its parts", function()
     assert.equal(2, (select(2, run("spec/prove/run nonsense"))))
     assert.equal(0, (select(2, run("spec/prove/run --help"))))
