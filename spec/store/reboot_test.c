@@ -1,10 +1,10 @@
 /*
 ** reboot_test.c - a machine that went down while the kernel was writing a store file
-** back: each page of the file is of an earlier moment or of a later one. Whoever opens it for
-** writing gets what can be had: a job that was the same at both moments as it was, every
-** other as it was at one of them, or not at all; and what a cell names and is not there
-** is counted. A reader who comes first gets no other answers. (Regions in memory, and
-** sectors: forged_test.c. Single bits: damage_test.c.)
+** back: each page of the file is of an earlier moment or of a later one. Whoever opens
+** it for writing gets what can be had: a job that was the same at both moments as it
+** was, every other as it was at one of them, or not at all; and what a cell names and is
+** not there is counted. A reader who comes first gets no other answers. (Regions in
+** memory, and sectors: forged_test.c. Single bits: damage_test.c.)
 */
 #include <fcntl.h>
 #include <stdlib.h>
