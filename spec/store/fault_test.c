@@ -120,7 +120,8 @@ OURS int clock_gettime(clockid_t clock, struct timespec *now) {
 /* ----------------------------------------------------------------------- opening */
 
 /* Not EACCES and EAGAIN: of a lock they say that somebody else has it. */
-static const int numbers[] = { EINTR, EIO, EPERM, ENOSPC, EMFILE, ENOMEM, ENOLCK };
+static const int numbers[] = { EINTR, EIO, EPERM, ENOSPC, EMFILE, ENOMEM, ENOLCK,
+                               EROFS };
 
 enum { NUMBERS = sizeof numbers / sizeof numbers[0], SIZE = 64 * 1024 };
 
