@@ -44,7 +44,7 @@ static off_t between_signals;     /* how much can be reserved; 0: all there is *
 static uint64_t interrupted;
 
 /*
-** In place of the C library's. Before Linux 6.18, tmpfs gives back what it has reserved
+** In place of the C library's. In older kernels tmpfs gives back what it has reserved
 ** of a call when a signal comes: more than there is time for is never done. This plays
 ** it, whatever the kernel is.
 */

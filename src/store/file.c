@@ -188,7 +188,7 @@ static jt_code file_is_blank(const opening *o, bool *blank) {
 
 /*
 ** Reserves every byte: later writes cannot meet a full disk, which would be a SIGBUS.
-** Before Linux 6.18, tmpfs gives back all of a call when a signal comes. Where they come
+** In older kernels tmpfs gives back all of a call when a signal comes. Where they come
 ** often, as a profiler's do, only what fits in between two of them gets done: so the
 ** pieces become smaller.
 */
