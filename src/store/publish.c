@@ -47,8 +47,9 @@ static void before_filling(void) {
 
 jt_blob jt_blob_write(jt_store *store, uint32_t unit, jt_text text) {
   before_filling();
-  jt_words_write(jt_unit_words(store, unit), text.bytes, text.length);
-  return (jt_blob){ unit, text.length, jt_hash(text.bytes, text.length) };
+  jt_word *to = jt_unit_words(store, unit);
+  uint64_t hash = jt_words_write_text(to, text.bytes, text.length);
+  return (jt_blob){ unit, text.length, hash };
 }
 
 void jt_publish(jt_store *store, uint32_t at, uint64_t tagged, uint32_t unit,

@@ -198,7 +198,7 @@ static char *place_length(char *at, size_t length) {
 static char *place_blob(const jt_store *store, char *at, const jt_blob *blob,
                         bool *intact) {
   at = place_length(at, blob->length);
-  jt_words_read(at, jt_unit_words(store, blob->unit), blob->length);
+  jt_words_read_text(at, jt_unit_words(store, blob->unit), blob->length);
   if (store->readonly && jt_hash(at, blob->length) != blob->checksum) *intact = false;
   at[blob->length] = '\0';
   return at + jt_text_room(blob->length);
