@@ -36,4 +36,20 @@ static inline uint64_t jt_heap_units(const jt_store *store) {
   return store->geometry.end_unit - store->geometry.first_unit;
 }
 
+/*
+** Asks for the two lines that a short run will most likely be given (heap.c, 1), to be
+** written: they come while its job is looked for. A reader has them perhaps, for they
+** were a job's a moment ago. Under the lock. See jt_record_prefetch.
+*/
+__attribute__((always_inline))
+static inline void jt_heap_prefetch_next(const jt_store *store) {
+  uint64_t hint = jt_word_load(&store->header->heap_hint) / 64;
+  if (hint >= jt_heap_units(store) / 64 || store->bitmap[hint] == UINT64_MAX) return;
+  uint64_t at = hint * 64 + (uint64_t)__builtin_ctzll(~store->bitmap[hint]);
+  uint64_t unit = store->geometry.first_unit + at;
+  if (!jt_run_inside(&store->geometry, unit, 2)) return;
+  jt_word_prefetch_to_write(jt_unit_words(store, (uint32_t)unit));
+  jt_word_prefetch_to_write(jt_unit_words(store, (uint32_t)unit + 1));
+}
+
 #endif

@@ -120,6 +120,7 @@ static jt_code try_update(jt_store *store, void *context) {
   const updating *want = context;
   jt_sight job;
   jt_record old, record;
+  jt_heap_prefetch_next(store);
   jt_code code = jt_find_to_change(store, want->id, &job);
   if (code != JT_OK) return code;
   jt_record_renew(&job, &old, &record);
@@ -135,6 +136,7 @@ static jt_code try_update(jt_store *store, void *context) {
 jt_code jt_update(jt_store *store, const char *id, size_t length,
                   const jt_change *wanted) {
   updating want = { { id, length }, wanted };
+  jt_cells_prefetch(store, want.id);
   return jt_write(store, try_update, &want);
 }
 
