@@ -8,9 +8,12 @@
 #include "json_text.h"
 #include "timestamp.h"
 
-/* Where the next byte goes; NULL once memory has run out. */
+/* Where the next byte goes; NULL once memory has run out. And the last time that
+   was written, with its text; NULL: none yet. */
 typedef struct writer {
   char *at;
+  int64_t time;
+  const char *time_text;
 } writer;
 
 static void put(writer *to, const char *bytes, size_t length) {
@@ -38,14 +41,16 @@ static void put_json(writer *to, jt_text text) {
 }
 
 static void put_time(writer *to, int64_t time) {
-  char text[JT_TIMESTAMP_LENGTH];
-  if (time == 0) {
+  if (time == 0 || to->at == NULL) {
     PUT(to, "null");
     return;
   }
-  jt_timestamp_write(time, text);
   PUT(to, "\"");
-  put(to, text, sizeof text);
+  if (to->time_text == NULL) jt_timestamp_write(time, to->at);
+  else jt_timestamp_write_beside(time, to->at, to->time, to->time_text);
+  to->time = time;
+  to->time_text = to->at;
+  to->at += JT_TIMESTAMP_LENGTH;
   PUT(to, "\"");
 }
 
@@ -57,13 +62,19 @@ static void put_unsigned(writer *to, uint64_t value) {
   if (to->at != NULL) advance(to, jt_json_unsigned(value, to->at));
 }
 
-static jt_text status_text(const jt_job *job) {
-  const char *name = jt_status_name(job->status);
-  return (jt_text){ name, strlen(name) };
+/* The names of statuses are plain, whatever the job holds. */
+static void put_status(writer *to, jt_status status) {
+  const char *name = jt_status_name(status);
+  PUT(to, "\"");
+  put(to, name, strlen(name));
+  PUT(to, "\"");
 }
 
+/* No byte takes more than six: of a short text that is near enough, and five of
+   them fit into the buffers that callers have at hand. */
 static size_t string_bound(jt_text text) {
   return text.bytes == NULL ? sizeof "null"
+       : text.length <= 48 ? 6 * text.length + 2
        : jt_json_string_bound(text.bytes, text.length);
 }
 
@@ -77,13 +88,13 @@ size_t jt_json_job_bound(const jt_job *job) {
 }
 
 size_t jt_json_job(const jt_job *job, char *out) {
-  writer to = { out };
+  writer to = { out, 0, NULL };
   PUT(&to, "{\"task_id\":");
   put_string(&to, jt_job_part(job, JT_ID));
   PUT(&to, ",\"task_type\":");
   put_string(&to, jt_job_type(job));
   PUT(&to, ",\"status\":");
-  put_string(&to, status_text(job));
+  put_status(&to, job->status);
   PUT(&to, ",\"progress\":");
   put_real(&to, job->progress);
   PUT(&to, ",\"current_step\":");

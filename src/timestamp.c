@@ -9,6 +9,7 @@
 #define SECOND INT64_C(1000000)
 #define DAY (86400 * SECOND)
 #define FIRST (-719528 * DAY)            /* 0000-01-01 */
+#define DATE_LENGTH 10                   /* of "2026-11-23" */
 #define LAST (2932897 * DAY - 1)         /* the last microsecond of 9999 */
 
 /* 00 to 99, as pairs of digits: half as many divisions as one by one. */
@@ -57,15 +58,38 @@ static char *put_millionths(char *out, uint32_t value) {
   return put_pair(out, value % 100);
 }
 
-void jt_timestamp_write(int64_t time, char out[JT_TIMESTAMP_LENGTH]) {
-  if (time < FIRST) time = FIRST;
-  if (time > LAST) time = LAST;
-  int64_t days = (time >= 0 ? time : time - (DAY - 1)) / DAY;
-  int64_t rest = time - days * DAY;
-  out = put_date(out, days);
+static int64_t day_of(int64_t time) {
+  return (time >= 0 ? time : time - (DAY - 1)) / DAY;
+}
+
+static int64_t bounded(int64_t time) {
+  return time < FIRST ? FIRST : time > LAST ? LAST : time;
+}
+
+/* All that follows the date; 'rest' are the microseconds of the day. */
+static void put_rest(char *out, int64_t rest) {
   *out++ = 'T';
   out = put_time_of_day(out, (uint32_t)(rest / SECOND));
   *out++ = '.';
   out = put_millionths(out, (uint32_t)(rest % SECOND));
   *out = 'Z';
+}
+
+void jt_timestamp_write(int64_t time, char out[JT_TIMESTAMP_LENGTH]) {
+  time = bounded(time);
+  int64_t days = day_of(time);
+  put_rest(put_date(out, days), time - days * DAY);
+}
+
+void jt_timestamp_write_beside(int64_t time, char out[JT_TIMESTAMP_LENGTH],
+                               int64_t other, const char *text) {
+  time = bounded(time);
+  int64_t days = day_of(time);
+  if (day_of(bounded(other)) == days) {
+    memcpy(out, text, DATE_LENGTH);
+    out += DATE_LENGTH;
+  } else {
+    out = put_date(out, days);
+  }
+  put_rest(out, time - days * DAY);
 }

@@ -44,6 +44,24 @@ static void each_day(void) {
   test_result(right, "each day of ten thousand years", "another text than gmtime_r's");
 }
 
+/* Beside the time before it, of the same day or of another, in both directions. */
+static void beside_another(void) {
+  static const int64_t others[] = { INT64_MIN, -86400000001, -86400000000, -1, 0,
+                                    86399999999, 86400000000, INT64_MAX };
+  const int count = sizeof others / sizeof others[0];
+  bool right = true;
+  for (int i = 0; i < count * count; i++) {
+    char other[JT_TIMESTAMP_LENGTH], text[JT_TIMESTAMP_LENGTH];
+    char alone[JT_TIMESTAMP_LENGTH];
+    int64_t time = others[i / count], before = others[i % count];
+    jt_timestamp_write(before, other);
+    jt_timestamp_write(time, alone);
+    jt_timestamp_write_beside(time, text, before, other);
+    right = right && memcmp(text, alone, sizeof text) == 0;
+  }
+  test_result(right, "beside another time", "another text than alone");
+}
+
 static void edges(void) {
   bool right = is_written(INT64_MIN, "0000-01-01T00:00:00.000000Z") &&
                is_written(INT64_MAX, "9999-12-31T23:59:59.999999Z") &&
@@ -54,6 +72,7 @@ static void edges(void) {
 
 int main(void) {
   each_day();
+  beside_another();
   edges();
   return test_close();
 }
