@@ -44,6 +44,7 @@ uint32_t jt_cells_vacant(jt_store *store, uint64_t hash) {
 
 #define LONG_RUN 16u              /* cells: a search as long as that is worth a look */
 #define WINDOW 64u                /* cells that are looked at for it, at most */
+#define FURTHEST 1024u            /* cells whose entries are asked for it, at most */
 #define ONE_IN 4u                 /* removals that look: what one leaves, others find */
 
 /* How many cells from 'at' on hold a job or a deleted one; 'most' if there are more. */
@@ -91,12 +92,14 @@ static void tidy(jt_store *store, uint32_t from, uint32_t length, uint32_t end) 
 }
 
 /* No way leads across an empty cell, nor is one longer than the longest search. Where
-   that is around the whole table, it is a small one. */
+   that is around the whole table, it is a small one. In a file made by malice it can be
+   nearly that long in a large one: then nothing is tidied, rather than that each
+   removal looks along all of it. */
 static void tidy_long_run(jt_store *store, uint32_t at) {
   uint32_t length = run_length(store, at, WINDOW), end = length;
   if (length < LONG_RUN) return;
   if (length == WINDOW) end += jt_cells_to_search(store);
-  if (end < store->geometry.cells) tidy(store, at, length, end);
+  if (end <= FURTHEST && end < store->geometry.cells) tidy(store, at, length, end);
 }
 
 /*
