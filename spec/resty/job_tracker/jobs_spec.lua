@@ -159,6 +159,24 @@ describe("GET jobs/<id>", function()
     status_server.expect_unharmed(server, workers)
   end)
 
+  it("sees such conditions behind however many other headers", function()
+    local server = start()
+    local workers = server:workers()
+    local id = create()
+    local others = {}
+    for number = 1, 300 do others[number] = ("X-%d: x\r\n"):format(number) end
+    for _, condition in ipairs({ 'If-Match: "0"',
+      "If-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT" }) do
+      local connection = wire.connect(server)
+      connection:send(("GET /jobs/%s HTTP/1.1\r\nHost: localhost\r\n%s%s\r\n"
+        .. "Connection: close\r\n\r\n"):format(id, table.concat(others), condition))
+      assert.is_true(connection:read_head(), condition)
+      assert.equal(200, connection.status, condition)
+      assert.equal(jobs.get_json(id), connection:read_body())
+    end
+    status_server.expect_unharmed(server, workers)
+  end)
+
   it("refuses other methods with 405 and says which there are", function()
     local server = start()
     local id = create()
