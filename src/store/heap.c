@@ -84,11 +84,13 @@ static bool run_is_clear(const jt_store *store, uint32_t at, uint32_t units) {
   return true;
 }
 
-/* All below 'end', in a circle from the rover. */
+/* All below 'end', in a circle from the rover, each run once. */
 static uint32_t rove(jt_store *store, uint32_t end, uint32_t units) {
   jt_word *rover = &store->header->heap_rover;
-  uint32_t at = find_run(store, counter(rover, end), end, units);
-  if (at == NOWHERE) at = find_run(store, 0, end, units);
+  uint32_t from = counter(rover, end);
+  uint32_t at = find_run(store, from, end, units);
+  if (at == NOWHERE)
+    at = find_run(store, 0, units < end - from ? from + units : end, units);
   if (at != NOWHERE) jt_word_store(rover, at + units);
   return at;
 }
