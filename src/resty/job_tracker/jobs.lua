@@ -40,8 +40,8 @@ local function keep(id, answer)
 end
 
 local function answer_of(json, version)
-  return { json = json, version = version, etag = ('"%d"'):format(version),
-           finished = jobs.is_finished(json) }
+  return { json = json, length = tostring(#json), version = version,
+           etag = ('"%d"'):format(version), finished = jobs.is_finished(json) }
 end
 
 -- What GET answers, or nil, message, code as source.get_json gives them.
@@ -65,7 +65,7 @@ end
 local function send(answer)
   if not answer.finished then ngx.header["Retry-After"] = problem.RETRY_AFTER end
   ngx.header["ETag"] = answer.etag
-  problem.send("application/json", answer.json)
+  problem.send("application/json", answer.json, answer.length)
 end
 
 ---Answers with the job.
@@ -92,7 +92,9 @@ local function long_poll(settings, id, seconds, have)
 end
 
 -- How long the client would wait for a change, if at all; nil and a complaint.
-local function patience()
+local function patience(headers)
+  local given, trouble = request.given()
+  if not (given.wait or trouble or rawget(headers, "prefer")) then return nil end
   local arguments, complaint = request.arguments()
   if not arguments then return nil, complaint end
   return request.wait(arguments)
@@ -103,11 +105,8 @@ end
 ---@param id string
 ---@param headers table<string, string|string[]> the request's, by names in lower case
 function jobs.get(settings, id, headers)
-  local seconds, complaint
-  if ngx.var.args or rawget(headers, "prefer") then
-    seconds, complaint = patience()
-    if complaint then return problem.answer(400, complaint) end
-  end
+  local seconds, complaint = patience(headers)
+  if complaint then return problem.answer(400, complaint) end
   local answer, message, code = look(id)
   if not answer then return problem.refused(message --[[@as string]], code) end
   if seconds and seconds > 0 and not answer.finished and request.may_have(answer.version) then

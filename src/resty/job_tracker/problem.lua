@@ -26,9 +26,10 @@ end
 ---Sends a whole answer.
 ---@param content_type string
 ---@param body string
-function problem.send(content_type, body)
+---@param length string? of the body, if it is known as a text already
+function problem.send(content_type, body, length)
   ngx.header["Content-Type"] = content_type
-  ngx.header["Content-Length"] = #body -- so that HEAD is answered with it, too
+  ngx.header["Content-Length"] = length or #body -- so that HEAD is answered with it, too
   ngx.header["Cache-Control"] = "no-cache" -- may be kept, but asked about before use
   ngx.print(body)
 end

@@ -5,11 +5,16 @@ local request = {}
 
 local MAX_ARGUMENTS = 100
 
+---The arguments of the query as nginx gives them.
+---@return table<string, string|true|table> given
+---@return string? trouble there are too many
+function request.given() return ngx.req.get_uri_args(MAX_ARGUMENTS) end
+
 ---The arguments of the query; those given twice count as the first.
 ---@return table<string, string>? arguments
 ---@return string? complaint
 function request.arguments()
-  local given, trouble = ngx.req.get_uri_args(MAX_ARGUMENTS)
+  local given, trouble = request.given()
   if trouble then return nil, "The query has too many arguments." end
   local arguments = {}
   for name, value in pairs(given) do
