@@ -290,7 +290,6 @@ typedef struct get {
   bool orphaned;                  /* it was, in a try */
 } get;
 
-JT_WAY
 static jt_code try_get(jt_store *store, void *context) {
   get *want = context;
   jt_sight sight;
