@@ -20,17 +20,9 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 
-#include "../store/check.h"   /* PROVE_REFUSED */
+#include "../store/check.h"   /* PROVE_REFUSED, CHECK_SANITIZED */
 #include "harness.h"
 #include "memory_cases.h"
-
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZER 1
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZER 1
-#endif
-#endif
 
 /* --------------------------------------------------------------- refusing */
 
@@ -39,7 +31,7 @@ typedef enum side { LUA_SIDE, C_SIDE, SIDES } side;
 static const char *const side_names[SIDES] = { "Lua", "C" };
 
 /* A sanitizer takes over C's allocation itself. */
-#ifdef SANITIZER
+#if CHECK_SANITIZED
 #define SIDES_HERE 1
 #else
 #define SIDES_HERE SIDES
@@ -76,7 +68,7 @@ static void disarm(void) {
 static long c_blocks;   /* that are allocated; 0 under a sanitizer, which has
                            a leak checker of its own */
 
-#ifdef SANITIZER
+#if CHECK_SANITIZED
 
 #define raw_malloc malloc
 #define raw_realloc realloc
@@ -129,7 +121,7 @@ TAKES_OVER void free(void *block) {
 static void *jansson_malloc(size_t size) {
   if (!limit.spares_jansson) return malloc(size);
   void *block = raw_malloc(size);
-#ifndef SANITIZER
+#if !CHECK_SANITIZED
   counted(block);
 #endif
   return block;

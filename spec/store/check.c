@@ -19,18 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined __has_feature
-#define HAS(feature) __has_feature(feature)
-#else
-#define HAS(feature) 0
-#endif
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || \
-    HAS(address_sanitizer) || HAS(thread_sanitizer)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 enum { FAILED = 1, SKIPPED = 77, MANY = 20 };
 
 static _Atomic unsigned failures;
@@ -344,7 +332,7 @@ static double wanted_scale(void) {
 }
 
 static double scale(void) {
-  return SANITIZED ? wanted_scale() / 4 : wanted_scale();
+  return CHECK_SANITIZED ? wanted_scale() / 4 : wanted_scale();
 }
 
 uint64_t check_times(uint64_t times) {
@@ -369,7 +357,7 @@ static int watch_case(const check_case *one, pid_t child) {
   char text[80];
   int status = 0;
   double seconds = (one->seconds > 0 ? one->seconds : CHECK_SECONDS);
-  if (SANITIZED) seconds *= 4;
+  if (CHECK_SANITIZED) seconds *= 4;
   if (wanted_scale() > 1) seconds *= wanted_scale();
   bool done = join_in_time(child, seconds, &status);
   kill(-child, SIGKILL);

@@ -23,6 +23,19 @@
 
 #include "store/store.h"
 
+/* 1 under a sanitizer that takes over the C library's memory. */
+#if defined __has_feature
+#define CHECK_HAS(feature) __has_feature(feature)
+#else
+#define CHECK_HAS(feature) 0
+#endif
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || \
+    CHECK_HAS(address_sanitizer) || CHECK_HAS(thread_sanitizer)
+#define CHECK_SANITIZED 1
+#else
+#define CHECK_SANITIZED 0
+#endif
+
 /* ------------------------------------------------------------------- cases */
 
 typedef struct check_case {

@@ -95,15 +95,7 @@ OURS void *mmap(void *at, size_t size, int access, int flags, int file, off_t fr
 }
 
 /* A sanitizer takes over the C library's memory itself. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZER 1
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZER 1
-#endif
-#endif
-
-#ifndef SANITIZER
+#if !CHECK_SANITIZED
 void *__libc_calloc(size_t count, size_t size);
 
 OURS void *calloc(size_t count, size_t size) {

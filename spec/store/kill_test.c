@@ -381,42 +381,27 @@ static void killed_all_at_once(void) {
 
 /* ---------------------------------------------------------- a stopped writer */
 
-typedef struct holder {
-  jt_store *store;
-  _Atomic uint32_t holding;
-} holder;
-
-static void hold_lock(void *context) {
-  holder *h = context;
-  CHECK_INT(pthread_mutex_lock(&h->store->header->lock), 0);
-  atomic_store(&h->holding, 1);
-  for (;;) pause();
-}
-
 static void a_stopped_writer_makes_others_busy(void) {
-  holder *h = check_shared(sizeof *h);
-  h->store = file_store("store", SIZE, MAX_JOBS);
-  job_id id = create(h->store, "job", 1), none = id_of("none", 1);
-  pid_t stopped = check_fork(hold_lock, h);
-  if (!CHECK_AWAIT(&h->holding, 1)) return;
-  kill(stopped, SIGSTOP);
+  jt_store *store = file_store("store", SIZE, MAX_JOBS);
+  job_id id = create(store, "job", 1), none = id_of("none", 1);
+  pid_t stopped = stopped_holder(store);
   uint64_t removed = 7;
   double start = check_now();
-  CHECK_CODE(set_status(h->store, &id, JT_RUNNING), JT_BUSY);
+  CHECK_CODE(set_status(store, &id, JT_RUNNING), JT_BUSY);
   CHECK(check_now() - start > 0.9 * JT_LOCK_SECONDS);
   CHECK(check_now() - start < JT_LOCK_SECONDS + 2);
-  CHECK_CODE(jt_create_numbered(h->store, "job", 3, 2), JT_BUSY);
-  CHECK_CODE(erase(h->store, &id), JT_BUSY);
-  CHECK_CODE(jt_clear(h->store, &removed), JT_BUSY);
+  CHECK_CODE(jt_create_numbered(store, "job", 3, 2), JT_BUSY);
+  CHECK_CODE(erase(store, &id), JT_BUSY);
+  CHECK_CODE(jt_clear(store, &removed), JT_BUSY);
   CHECK_INT(removed, 0);
   start = check_now();
-  CHECK(exists(h->store, &id) && !exists(h->store, &none));
+  CHECK(exists(store, &id) && !exists(store, &none));
   CHECK(check_now() - start < 0.5);
   check_kill(stopped);
-  CHECK_CODE(set_status(h->store, &id, JT_RUNNING), JT_OK);
-  CHECK_INT(jt_word_load(&h->store->header->recoveries), 1);
-  CHECK_AUDIT(h->store);
-  jt_store_close(h->store);
+  CHECK_CODE(set_status(store, &id, JT_RUNNING), JT_OK);
+  CHECK_INT(jt_word_load(&store->header->recoveries), 1);
+  CHECK_AUDIT(store);
+  jt_store_close(store);
   check_prove(PROVE_KILLED, "calls while a stopped process holds the lock", 4);
 }
 

@@ -3,9 +3,11 @@
 */
 #include "region.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "store/bury.h"
 #include "store/owner.h"
@@ -113,6 +115,27 @@ jt_store *file_open(const char *path, bool readonly) {
   if (jt_store_open(path, &options, &store, &error) == JT_OK) return store;
   printf("    %s\n", error.message);
   exit(EXIT_FAILURE);
+}
+
+typedef struct holder {
+  jt_store *store;
+  _Atomic uint32_t holding;       /* shared with the parent */
+} holder;
+
+static void hold_lock(void *context) {
+  holder *h = context;
+  CHECK_INT(pthread_mutex_lock(&h->store->header->lock), 0);
+  atomic_store(&h->holding, 1);
+  for (;;) pause();
+}
+
+pid_t stopped_holder(jt_store *store) {
+  holder *h = check_shared(sizeof *h);
+  h->store = store;
+  pid_t child = check_fork(hold_lock, h);
+  CHECK_AWAIT(&h->holding, 1);
+  CHECK_INT(kill(child, SIGSTOP), 0);
+  return child;
 }
 
 job_id id_of(const char *type, uint32_t number) {

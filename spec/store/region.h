@@ -38,6 +38,9 @@ jt_store *file_store(const char *name, uint64_t size, uint64_t max_jobs);
 /* Opens an existing file with default options; fails the case if it cannot. */
 jt_store *file_open(const char *path, bool readonly);
 
+/* A child that is stopped while it holds the store's lock. */
+pid_t stopped_holder(jt_store *store);
+
 /* ------------------------------------------------------------- shorthands */
 
 typedef struct job_id {

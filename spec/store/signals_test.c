@@ -140,37 +140,22 @@ static void a_wait_ends_in_time(void) {
 
 /* ------------------------------------------------------------------------ the lock */
 
-typedef struct holder {
-  jt_store *store;
-  _Atomic uint32_t holding;
-} holder;
-
-static void hold_lock(void *context) {
-  holder *h = context;
-  CHECK_INT(pthread_mutex_lock(&h->store->header->lock), 0);
-  atomic_store(&h->holding, 1);
-  for (;;) pause();
-}
-
 /* The time limit is neither cut short by signals nor begun anew by each. */
 static void the_locks_time_is_kept(void) {
-  holder *h = check_shared(sizeof *h);
-  h->store = file_store("store", SIZE, 100);
-  job_id id = create(h->store, "job", 1);
-  pid_t stopped = check_fork(hold_lock, h);
-  if (!CHECK_AWAIT(&h->holding, 1)) return;
-  kill(stopped, SIGSTOP);
+  jt_store *store = file_store("store", SIZE, 100);
+  job_id id = create(store, "job", 1);
+  pid_t stopped = stopped_holder(store);
   double start = check_now();
   storm_begin(500);
-  CHECK_CODE(set_status(h->store, &id, JT_RUNNING), JT_BUSY);
+  CHECK_CODE(set_status(store, &id, JT_RUNNING), JT_BUSY);
   storm_end();
   CHECK(check_now() - start > 0.9 * JT_LOCK_SECONDS);
   CHECK(check_now() - start < JT_LOCK_SECONDS + 5);
   CHECK(signals > 0);
   check_kill(stopped);
-  CHECK_CODE(set_status(h->store, &id, JT_RUNNING), JT_OK);
-  CHECK_AUDIT(h->store);
-  jt_store_close(h->store);
+  CHECK_CODE(set_status(store, &id, JT_RUNNING), JT_OK);
+  CHECK_AUDIT(store);
+  jt_store_close(store);
   check_prove(PROVE_REFUSED, "signals while a stopped process holds the lock",
               (uint64_t)signals);
 }
