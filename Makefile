@@ -205,7 +205,7 @@ tsan: ## the tests with threads under ThreadSanitizer (clang; SPEC= as above)
 
 # What tries to refute the store's promises, and the table of it.
 .PHONY: prove
-prove: ## kills at every store and instruction, storms, faults, mutants (26 minutes)
+prove: ## kills at every store and instruction, storms, churn, faults, mutants (15 minutes)
 	@tools/deps test prove
 	$(AGAIN) tests
 	@spec/prove/run

@@ -118,7 +118,7 @@ static int to_dict(lua_State *L) {
 }
 
 void jt_job_status_push_json(lua_State *L, const jt_job *job) {
-  char small[2560];
+  char small[2560];   /* texts of 48 bytes (json_job.c), half a KiB of result and meta */
   size_t bound = jt_json_job_bound(job);
   char *text = bound <= sizeof small ? small : jt_new_block(L, bound);
   size_t length = jt_json_job(job, text);

@@ -75,6 +75,7 @@ static void update_one(bench *b, uint32_t job, bench_random *random) {
 /* As far apart as in a table that has room for three times as many. */
 static uint32_t slot_of(uint32_t job) { return job * 3; }
 
+/* The sum is for who reads only: what is loaded must be of use. */
 static uint64_t copy_of(const bare *all, uint32_t place, uint64_t copy[JOB_WORDS]) {
   uint64_t sum = 0;
   for (int i = 0; i < JOB_WORDS; i++) {

@@ -73,8 +73,9 @@ local function lay_out()
     ["/events"] = { GET = may(true, "stream", streams.job) },
     ["/cancel"] = { POST = may(settings.cancel, "cancel", create.cancel) },
   })
+  local all_jobs = resources[settings.base .. "jobs"]
   shown = { [of_a_job[""]] = true }
-  if resources[settings.base .. "jobs"] then shown[resources[settings.base .. "jobs"]] = true end
+  if all_jobs then shown[all_jobs] = true end
 end
 
 ---Says what is served, and from which store. Once, in init_by_lua.

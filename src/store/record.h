@@ -48,7 +48,7 @@ enum {
 #define JT_TIME_SAFE ((int64_t)JT_TIME_LIMIT - INT64_C(100) * 31557600 * 1000000)
 
 typedef struct jt_blob {
-  uint32_t unit;                  /* 0: absent, where no bit says so */
+  uint32_t unit;                  /* 0: absent, in what jt_words_blobs fills */
   uint64_t length;
   uint64_t checksum;
 } jt_blob;

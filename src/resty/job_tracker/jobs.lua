@@ -91,7 +91,8 @@ local function long_poll(settings, id, seconds, have)
   jobs.send(watched.json, watched.version --[[@as integer]])
 end
 
--- How long the client would wait for a change, if at all; nil and a complaint.
+-- How long the client would wait for a change, if at all; nil and a complaint. Most do not
+-- say: of their arguments no table of our own is made.
 local function patience(headers)
   local given, trouble = request.given()
   if not (given.wait or trouble or rawget(headers, "prefer")) then return nil end
