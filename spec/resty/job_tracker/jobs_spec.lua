@@ -114,17 +114,33 @@ describe("GET jobs/<id>", function()
     assert.equal(404, server:request("/jobs/" .. id).status)
   end)
 
-  it("sends each its own text, of more jobs than it keeps texts of", function()
-    local server = start(nil, { workers = 1 })
-    local ids = {}
-    for number = 1, 1001 do ids[number] = create { current_step = "number " .. number } end
-    for _ = 1, 2 do
-      for _, id in ipairs(ids) do
-        local asked = wire.ask(server, "/jobs/" .. id)
-        assert.equal(jobs.get_json(id), asked:read_body())
-        asked:close()
+  -- 3,000 texts of 3.5 kB, and 100 of 100 kB, would be ten megabytes each.
+  it("sends each its own text, of more and longer ones than it keeps", function()
+    jobs.close()
+    path = store_file.path()
+    jobs = assert(JobTracker.open(path, { size = "64M" }))
+    local server = start(nil, { workers = 1, server = [[
+      location = /memory {
+        content_by_lua_block {
+          collectgarbage() collectgarbage()
+          ngx.print(collectgarbage("count"))
+        }
+      }]] })
+    local function memory() return tonumber(server:request("/memory").body) end -- KiB
+    local function ask_all(count, size)
+      local ids, before = {}, memory()
+      for number = 1, count do ids[number] = create { result = number .. ("r"):rep(size) } end
+      for _ = 1, 2 do
+        for _, id in ipairs(ids) do
+          local asked = wire.ask(server, "/jobs/" .. id)
+          assert.equal(jobs.get_json(id), asked:read_body())
+          asked:close()
+        end
       end
+      return memory() - before
     end
+    assert.is_true(ask_all(3000, 3500) < 6000)
+    assert.is_true(ask_all(100, 100000) < 3000)
   end)
 
   it("answers HEAD as GET, without a body", function()
