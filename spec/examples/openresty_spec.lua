@@ -516,7 +516,7 @@ describe("nginx.conf: POST /jobs", function()
     local server = start_complete(0)
     local location = create(server)
     await(server, location, "completed")
-    for _, path in ipairs({ "/", location }) do
+    for _, path in ipairs({ "/", "/jobs", location }) do
       local page = server:request(path, "--header", "Accept: text/html")
       assert.equal("text/html; charset=utf-8", page.headers["content-type"])
     end
