@@ -292,8 +292,8 @@ static void texts_are_any_bytes(void) {
 
 /* ----------------------------------------------------------------------- lists */
 
-/* A listed job that has gone, has changed its status, or whose cell is another's
-   by now. */
+/* A listed job that has gone, has changed its status, is past its retention, or whose
+   cell is another's by now. */
 static void what_was_listed_may_be_gone(void) {
   jt_store *store = region_make(1, 100);      /* few cells: they are used again */
   jt_filter pending = { JT_PENDING, { NULL, 0 }, 0 }, all = { -1, { NULL, 0 }, 0 };
@@ -307,6 +307,10 @@ static void what_was_listed_may_be_gone(void) {
   CHECK_CODE(set_status(store, &id, JT_RUNNING), JT_OK);
   CHECK_CODE(jt_get_listed(store, keys, &pending, &job, 0, &needed), JT_NOT_FOUND);
   CHECK_CODE(jt_get_listed(store, keys, &all, &job, 0, &needed), JT_TOO_SMALL);
+  CHECK_CODE(set_status(store, &id, JT_COMPLETED), JT_OK);
+  CHECK_CODE(jt_store_set_retention(store, 0), JT_OK);
+  CHECK_CODE(jt_get_listed(store, keys, &all, &job, 0, &needed), JT_NOT_FOUND);
+  CHECK_CODE(jt_store_set_retention(store, JT_KEEP), JT_OK);
   CHECK_CODE(erase(store, &id), JT_OK);
   CHECK_CODE(jt_get_listed(store, keys, &all, &job, 0, &needed), JT_NOT_FOUND);
   create(store, "job", 1);
