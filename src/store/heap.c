@@ -53,6 +53,21 @@ static uint32_t find_run(const jt_store *store, uint32_t from, uint32_t to,
   return NOWHERE;
 }
 
+/* The first run of 'units' clear bits within the word that begins at 'from', below 'to',
+   or NOWHERE. Without a branch on what the bits are: that is what find_run waits for. */
+static uint32_t find_in_word(const jt_store *store, uint32_t from, uint32_t to,
+                             uint32_t units) {
+  if (from >= to || units > 64) return NOWHERE;
+  uint64_t begins = ~store->bitmap[from / 64];   /* a bit: that many are clear from it on */
+  for (uint32_t many = 1, more; many < units && begins != 0; many += more) {
+    more = many < units - many ? many : units - many;
+    begins &= begins >> more;
+  }
+  if (begins == 0) return NOWHERE;
+  uint32_t at = from + (uint32_t)__builtin_ctzll(begins);
+  return at + units <= to ? at : NOWHERE;
+}
+
 /* The bits of the run [at, end) in the word of 'at'; *next: where the run goes
    on, in another word. */
 static uint64_t run_mask(uint32_t at, uint32_t end, uint32_t *next) {
@@ -121,7 +136,8 @@ static uint32_t find(jt_store *store, uint32_t units) {
   uint32_t hint = counter(&header->heap_hint, mark) / 64 * 64;
   uint32_t near = mark - hint > NEAR && mark - hint - NEAR > units ? hint + NEAR + units
                                                                   : mark;
-  uint32_t at = find_run(store, hint, near, units);
+  uint32_t at = find_in_word(store, hint, mark, units);
+  if (at == NOWHERE) at = find_run(store, hint, near, units);
   if (at == NOWHERE && sweep_is_likely(header, mark, units))
     at = sweep(store, mark, units);
   if (at == NOWHERE && units <= total - mark) at = mark;
