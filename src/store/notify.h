@@ -29,7 +29,7 @@ uint32_t jt_notify_prepare(jt_store *store);
 */
 jt_code jt_notify_sleep(jt_store *store, uint32_t ticket, int64_t limit);
 
-/* After every change: wakes all who wait. Needs no lock. */
+/* After every change, when the lock has been given back: wakes all who wait. */
 void jt_notify_wake(jt_store *store);
 
 /* Microseconds of a clock that never jumps. */
