@@ -100,16 +100,25 @@ static inline uint32_t jt_cells_between(const jt_geometry *geometry, uint64_t ha
 */
 uint32_t jt_cells_gather(const jt_store *store, uint32_t from, uint32_t jobs[JT_BATCH]);
 
+/* What is searched for: once for all tries of a call, and before it takes the lock. */
+typedef struct jt_search {
+  jt_text id;
+  uint64_t hash;
+} jt_search;
+
+/* An id that is too long is nobody's, whatever its hash. */
+static inline jt_search jt_search_for(const char *id, size_t length) {
+  return (jt_search){ { id, length }, length <= JT_ID_MAX ? jt_hash(id, length) : 0 };
+}
+
 /*
-** Asks for the line where a search for 'id' begins, to be written. For who has yet to
-** take the lock: what is asked for before comes meanwhile, and what is asked for after
-** waits for it. See jt_record_prefetch.
+** Asks for the line where a search begins, to be written. For who has yet to take the
+** lock: what is asked for before comes meanwhile, and what is asked for after waits for
+** it. See jt_record_prefetch.
 */
 __attribute__((always_inline))
-static inline void jt_cells_prefetch(const jt_store *store, jt_text id) {
-  if (id.length > JT_ID_MAX) return;
-  uint64_t hash = jt_hash(id.bytes, id.length);
-  jt_word_prefetch_to_write(&store->cells[jt_cell_home(&store->geometry, hash)]);
+static inline void jt_cells_prefetch(const jt_store *store, const jt_search *search) {
+  jt_word_prefetch_to_write(&store->cells[jt_cell_home(&store->geometry, search->hash)]);
 }
 
 /* Where 'id' is, or JT_NO_CELL. Under the lock. */

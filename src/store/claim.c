@@ -5,8 +5,8 @@
 #include "replace.h"
 #include "write.h"
 
-static jt_code find_unfinished(jt_store *store, jt_text id, jt_sight *job) {
-  jt_code code = jt_find_to_change(store, id, job);
+static jt_code find_unfinished(jt_store *store, const jt_search *search, jt_sight *job) {
+  jt_code code = jt_find_to_change(store, search, job);
   if (code != JT_OK) return code;
   return jt_status_finished(jt_sight_status(job)) ? JT_INVALID_TRANSITION : JT_OK;
 }
@@ -25,9 +25,9 @@ static jt_code own(jt_store *store, const jt_sight *job, uint32_t self) {
 }
 
 static jt_code try_claim(jt_store *store, void *context) {
-  const jt_text *id = context;
+  const jt_search *search = context;
   jt_sight job;
-  jt_code code = find_unfinished(store, *id, &job);
+  jt_code code = find_unfinished(store, search, &job);
   if (code != JT_OK) return code;
   uint32_t owner = jt_words_owner(&job.words), self = jt_owner_self(store);
   if (owner == 0) return own(store, &job, self);
@@ -35,14 +35,15 @@ static jt_code try_claim(jt_store *store, void *context) {
 }
 
 jt_code jt_claim(jt_store *store, const char *id, size_t length) {
-  jt_text text = { id, length };
-  return jt_write(store, try_claim, &text);
+  jt_search search = jt_search_for(id, length);
+  return jt_write(store, try_claim, &search);
 }
 
 /* -------------------------------------------------------------- cancelling */
 
 typedef struct cancelling {
-  jt_text id, reason, error;
+  jt_search search;
+  jt_text reason, error;
 } cancelling;
 
 static bool nobody_works_on(const jt_sight *job) {
@@ -54,7 +55,7 @@ static jt_code try_cancel(jt_store *store, void *context) {
   jt_blob_plan plan = { 0 };
   jt_sight job;
   jt_record old, record;
-  jt_code code = find_unfinished(store, want->id, &job);
+  jt_code code = find_unfinished(store, &want->search, &job);
   if (code != JT_OK) return code;
   jt_record_renew(&job, &old, &record);
   if (record.blobs & 1u << JT_BLOB(JT_CANCEL)) return JT_OK;
@@ -72,6 +73,7 @@ jt_code jt_cancel(jt_store *store, const char *id, size_t length, jt_text reason
   char error[PREFIX + JT_REASON_MAX];
   memcpy(error, prefix, PREFIX);
   memcpy(error + PREFIX, reason.bytes, reason.length);
-  cancelling want = { { id, length }, reason, { error, PREFIX + reason.length } };
+  cancelling want = { jt_search_for(id, length), reason,
+                      { error, PREFIX + reason.length } };
   return jt_write(store, try_cancel, &want);
 }

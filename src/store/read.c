@@ -18,9 +18,8 @@
 */
 #include "read.h"
 
-#include "cells.h"
-#include "evict.h"
 #include "bury.h"
+#include "evict.h"
 #include "guard.h"
 #include "lock.h"
 #include "owner.h"
@@ -90,9 +89,10 @@ static inline bool same_text(jt_text ours, jt_text theirs) {
          memcmp(ours.bytes + whole, theirs.bytes + whole, ours.length - whole) == 0;
 }
 
-jt_code jt_sight_find(const jt_store *store, jt_text id, jt_sight *sight) {
+jt_code jt_sight_find(const jt_store *store, const jt_search *search, jt_sight *sight) {
+  const jt_text id = search->id;
+  const uint64_t hash = search->hash;
   if (id.length < 1 || id.length > JT_ID_MAX) return JT_NOT_FOUND;
-  uint64_t hash = jt_hash(id.bytes, id.length);
   uint32_t at = jt_cell_home(&store->geometry, hash);
   jt_code outcome = JT_NOT_FOUND;
   for (uint32_t left = jt_cells_to_search(store); left > 0; left--) {
@@ -284,7 +284,7 @@ jt_code jt_sight_copy(const jt_store *store, const jt_sight *sight, jt_job *out,
 }
 
 typedef struct get {
-  jt_text id;
+  jt_search search;
   jt_job *out;
   size_t capacity, *needed;
   bool orphaned;                  /* it was, in a try */
@@ -293,7 +293,7 @@ typedef struct get {
 static jt_code try_get(jt_store *store, void *context) {
   get *want = context;
   jt_sight sight;
-  jt_code code = jt_sight_find(store, want->id, &sight);
+  jt_code code = jt_sight_find(store, &want->search, &sight);
   if (code != JT_OK) return code;
   if (__builtin_expect(sight.orphaned, false)) want->orphaned = true;
   if (jt_expired(store, &sight.words)) return JT_NOT_FOUND;
@@ -302,7 +302,7 @@ static jt_code try_get(jt_store *store, void *context) {
 
 jt_code jt_get(jt_store *store, const char *id, size_t length, jt_job *out,
                size_t capacity, size_t *needed) {
-  get want = { { id, length }, out, capacity, needed, false };
+  get want = { jt_search_for(id, length), out, capacity, needed, false };
   jt_code code = jt_read(store, try_get, &want);
   if (want.orphaned && jt_settle(store)) code = jt_read(store, try_get, &want);
   return code;

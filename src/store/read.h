@@ -5,7 +5,7 @@
 #ifndef JT_READ_H
 #define JT_READ_H
 
-#include "record.h"
+#include "cells.h"
 
 /* A job found, and a valid copy of its record. Ask jt_sight_... for what may be
    otherwise when it is orphaned. */
@@ -31,8 +31,8 @@ static inline uint64_t jt_sight_version(const jt_sight *sight) {
 */
 jt_code jt_sight_at(const jt_store *store, uint32_t at, jt_sight *sight);
 
-/* Finds 'id' and copies its record; the same codes. */
-jt_code jt_sight_find(const jt_store *store, jt_text id, jt_sight *sight);
+/* Finds the job searched for and copies its record; the same codes. */
+jt_code jt_sight_find(const jt_store *store, const jt_search *search, jt_sight *sight);
 
 /* Whether what was seen, and all that it refers to, is still the job's state:
    then copies made before this call are whole. */

@@ -9,7 +9,7 @@
 #define OWNER_SLICE 50000         /* microseconds: nobody wakes us when it dies */
 
 typedef struct condition {
-  jt_text id;
+  jt_search search;
   const uint64_t *after;          /* NULL: until it is finished */
   bool owned, orphaned;           /* the job, when it was looked at */
 } condition;
@@ -19,7 +19,7 @@ static jt_code try_condition(jt_store *store, void *context) {
   condition *wanted = context;
   jt_sight sight;
   wanted->owned = wanted->orphaned = false;
-  jt_code code = jt_sight_find(store, wanted->id, &sight);
+  jt_code code = jt_sight_find(store, &wanted->search, &sight);
   if (code != JT_OK) return code;
   if (jt_expired(store, &sight.words)) return JT_NOT_FOUND;
   wanted->owned = jt_words_owner(&sight.words) != 0;
@@ -39,7 +39,7 @@ static jt_code look(jt_store *store, condition *wanted) {
 
 jt_code jt_wait(jt_store *store, const char *id, size_t length,
                 const uint64_t *after, int64_t timeout) {
-  condition wanted = { { id, length }, after, false, false };
+  condition wanted = { jt_search_for(id, length), after, false, false };
   int64_t start = jt_monotonic();
   for (;;) {
     uint32_t ticket = jt_notify_prepare(store);

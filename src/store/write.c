@@ -100,18 +100,19 @@ static void plan_blobs(const jt_change *change, jt_blob_plan *plan) {
 }
 
 JT_ASIDE
-static jt_code write_off_and_find(jt_store *store, jt_text id, jt_sight *job) {
-  return jt_write_off(store) ? jt_sight_find(store, id, job) : JT_OK;
+static jt_code write_off_and_find(jt_store *store, const jt_search *search,
+                                  jt_sight *job) {
+  return jt_write_off(store) ? jt_sight_find(store, search, job) : JT_OK;
 }
 
-jt_code jt_find_to_change(jt_store *store, jt_text id, jt_sight *job) {
-  jt_code code = jt_sight_find(store, id, job);
-  if (code == JT_OK && job->orphaned) code = write_off_and_find(store, id, job);
+jt_code jt_find_to_change(jt_store *store, const jt_search *search, jt_sight *job) {
+  jt_code code = jt_sight_find(store, search, job);
+  if (code == JT_OK && job->orphaned) code = write_off_and_find(store, search, job);
   return code == JT_OK && jt_expired(store, &job->words) ? JT_NOT_FOUND : code;
 }
 
 typedef struct updating {
-  jt_text id;
+  jt_search search;
   const jt_change *wanted;
 } updating;
 
@@ -121,7 +122,7 @@ static jt_code try_update(jt_store *store, void *context) {
   jt_sight job;
   jt_record old, record;
   jt_heap_prefetch_next(store);
-  jt_code code = jt_find_to_change(store, want->id, &job);
+  jt_code code = jt_find_to_change(store, &want->search, &job);
   if (code != JT_OK) return code;
   jt_record_renew(&job, &old, &record);
   if (job.orphaned) record.status = JT_FAILED;
@@ -135,18 +136,18 @@ static jt_code try_update(jt_store *store, void *context) {
 
 jt_code jt_update(jt_store *store, const char *id, size_t length,
                   const jt_change *wanted) {
-  updating want = { { id, length }, wanted };
-  jt_cells_prefetch(store, want.id);
+  updating want = { jt_search_for(id, length), wanted };
+  jt_cells_prefetch(store, &want.search);
   return jt_write(store, try_update, &want);
 }
 
 /* ---------------------------------------------------------------- removing */
 
 static jt_code try_delete(jt_store *store, void *context) {
-  const jt_text *id = context;
+  const jt_search *search = context;
   jt_sight job;
   jt_record record;
-  jt_code code = jt_find_to_change(store, *id, &job);
+  jt_code code = jt_find_to_change(store, search, &job);
   if (code != JT_OK) return code;
   jt_record_decode(&job.words, &record);
   jt_remove(store, job.at, jt_cell_unit(job.cell), &record);
@@ -154,8 +155,8 @@ static jt_code try_delete(jt_store *store, void *context) {
 }
 
 jt_code jt_delete(jt_store *store, const char *id, size_t length) {
-  jt_text text = { id, length };
-  return jt_write(store, try_delete, &text);
+  jt_search search = jt_search_for(id, length);
+  return jt_write(store, try_delete, &search);
 }
 
 static uint64_t clear_locked(jt_store *store) {

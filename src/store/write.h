@@ -30,6 +30,6 @@ static inline jt_code jt_write(jt_store *store, jt_try attempt, void *context) {
 ** under the lock nothing changes meanwhile. An orphaned job is written off first;
 ** one that still is had no room for that. Under the lock.
 */
-jt_code jt_find_to_change(jt_store *store, jt_text id, jt_sight *job);
+jt_code jt_find_to_change(jt_store *store, const jt_search *search, jt_sight *job);
 
 #endif
