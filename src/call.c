@@ -28,22 +28,34 @@ jt_store *jt_call_store(lua_State *L, const jt_handle *handle, const char *call)
   return handle->store;
 }
 
-jt_handle *jt_call_begin(lua_State *L, const char *call) {
-  jt_handle *handle = lua_touserdata(L, lua_upvalueindex(JT_HANDLE));
+static void drop_self(lua_State *L) {
   if (lua_type(L, 1) == LUA_TTABLE &&
       lua_rawequal(L, 1, lua_upvalueindex(JT_SELF)))
     lua_remove(L, 1);
+}
+
+jt_handle *jt_call_begin(lua_State *L, const char *call) {
+  jt_handle *handle = lua_touserdata(L, lua_upvalueindex(JT_HANDLE));
+  drop_self(L);
   check_open(L, handle, call);
   return handle;
 }
 
-jt_text jt_call_id(lua_State *L, const char *call) {
-  jt_text id;
+static void check_id(lua_State *L, const char *call) {
   if (lua_type(L, 1) != LUA_TSTRING)
     jt_misuse(L, 1, call, "task_id", jt_job_status_is(L, 1)
                 ? "a string, such as job.task_id" : "a string");
-  id.bytes = lua_tolstring(L, 1, &id.length);
-  return id;
+}
+
+/* A string is not the tracker: one look at it is all that most calls need. */
+jt_handle *jt_call_begin_with_id(lua_State *L, const char *call, jt_text *id) {
+  jt_handle *handle = lua_touserdata(L, lua_upvalueindex(JT_HANDLE));
+  bool is_string = lua_type(L, 1) == LUA_TSTRING;
+  if (!is_string) drop_self(L);
+  check_open(L, handle, call);
+  if (!is_string) check_id(L, call);
+  id->bytes = lua_tolstring(L, 1, &id->length);
+  return handle;
 }
 
 /* --------------------------------------------------------------- outcomes */

@@ -26,11 +26,11 @@ enum {
 /* Drops what a call with a colon puts first; raises on a closed tracker. */
 jt_handle *jt_call_begin(lua_State *L, const char *call);
 
+/* The same for a call whose first argument is a task_id. */
+jt_handle *jt_call_begin_with_id(lua_State *L, const char *call, jt_text *id);
+
 /* The tracker's store; raises where the tracker was closed meanwhile. */
 jt_store *jt_call_store(lua_State *L, const jt_handle *handle, const char *call);
-
-/* The first argument, a task_id. */
-jt_text jt_call_id(lua_State *L, const char *call);
 
 /* Returns nil, the message on top of the stack, the code's name. */
 int jt_refused(lua_State *L, jt_code code);

@@ -64,8 +64,8 @@ static const char *const becoming[JT_STATUSES] = {
 
 static int update_job(lua_State *L) {
   static const char call[] = "update_job";
-  jt_handle *handle = jt_call_begin(L, call);
-  jt_text id = jt_call_id(L, call);
+  jt_text id;
+  jt_handle *handle = jt_call_begin_with_id(L, call, &id);
   jt_change change;
   jt_fields_read(L, 2, &change);
   jt_code code = jt_update(jt_call_store(L, handle, call), id.bytes, id.length,
@@ -86,9 +86,9 @@ static int not_claimed(lua_State *L, jt_text id) {
 
 static int claim_job(lua_State *L) {
   static const char call[] = "claim_job";
-  jt_handle *handle = jt_call_begin(L, call);
-  jt_wanted which = { handle, call, jt_call_id(L, call), NULL, NULL };
-  jt_store *store = jt_call_store(L, handle, call);
+  jt_wanted which = { .call = call };
+  which.handle = jt_call_begin_with_id(L, call, &which.id);
+  jt_store *store = jt_call_store(L, which.handle, call);
   jt_code code = jt_claim(store, which.id.bytes, which.id.length);
   if (code == JT_FULL) return not_claimed(L, which.id);
   return moved(L, code, &which, "be claimed");
@@ -96,17 +96,17 @@ static int claim_job(lua_State *L) {
 
 static int cancel_job(lua_State *L) {
   static const char call[] = "cancel_job";
-  jt_handle *handle = jt_call_begin(L, call);
-  jt_wanted which = { handle, call, jt_call_id(L, call), NULL, NULL };
+  jt_wanted which = { .call = call };
+  which.handle = jt_call_begin_with_id(L, call, &which.id);
   jt_text reason = jt_read_reason(L, 2, call);
-  jt_store *store = jt_call_store(L, handle, call);
+  jt_store *store = jt_call_store(L, which.handle, call);
   jt_code code = jt_cancel(store, which.id.bytes, which.id.length, reason);
   return moved(L, code, &which, "be cancelled");
 }
 
 static int delete_job(lua_State *L) {
-  jt_handle *handle = jt_call_begin(L, "delete_job");
-  jt_text id = jt_call_id(L, "delete_job");
+  jt_text id;
+  jt_handle *handle = jt_call_begin_with_id(L, "delete_job", &id);
   jt_store *store = jt_call_store(L, handle, "delete_job");
   return changed(L, jt_delete(store, id.bytes, id.length), id);
 }

@@ -16,8 +16,8 @@ static int not_got(lua_State *L, jt_code code, jt_text id) {
 }
 
 static int get_job(lua_State *L) {
-  jt_handle *handle = jt_call_begin(L, "get_job");
-  jt_wanted which = { handle, "get_job", jt_call_id(L, "get_job"), NULL, NULL };
+  jt_wanted which = { .call = "get_job" };
+  which.handle = jt_call_begin_with_id(L, "get_job", &which.id);
   jt_code code = jt_push_job(L, &which);
   return code == JT_OK ? 1 : not_got(L, code, which.id);
 }
@@ -32,8 +32,8 @@ static int get_json(lua_State *L) {
   jt_room small;
   jt_job *job;
   size_t size;
-  jt_handle *handle = jt_call_begin(L, "get_json");
-  jt_wanted which = { handle, "get_json", jt_call_id(L, "get_json"), NULL, NULL };
+  jt_wanted which = { .call = "get_json" };
+  which.handle = jt_call_begin_with_id(L, "get_json", &which.id);
   uint64_t known = known_version(L, 2);
   jt_code code = jt_load_job(L, &which, &small, &job, &size);
   if (code != JT_OK) return not_got(L, code, which.id);

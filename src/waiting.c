@@ -41,8 +41,8 @@ static jt_code wait_for(lua_State *L, const jt_wanted *which,
 
 static int wait_job(lua_State *L) {
   jt_wait_options options;
-  jt_handle *handle = jt_call_begin(L, "wait_job");
-  jt_wanted which = { handle, "wait_job", jt_call_id(L, "wait_job"), NULL, NULL };
+  jt_wanted which = { .call = "wait_job" };
+  which.handle = jt_call_begin_with_id(L, "wait_job", &which.id);
   jt_options_read_wait(L, 2, &options);
   jt_code code = wait_for(L, &which, &options);
   if (code == JT_OK) code = jt_push_job(L, &which);
