@@ -78,9 +78,13 @@ local function compare_reads(name, new_other, times)
 end
 
 local function measure_floor()
-  compare_updates("update_job", function(load)
-    return side("floor", "update_job", floor.update_job, #load.ids)
-  end, rounds)
+  for name, call in pairs {
+    update_job = floor.update_job, update_job_by_tick = floor.update_job_by_tick,
+  } do
+    compare_updates(name, function(load)
+      return side("floor", "update_job", call, #load.ids)
+    end, rounds)
+  end
   floor.update_job("any", { progress = 0.5 })
   for name, call in pairs { get_job = floor.get_job, get_large_job = floor.get_large_job } do
     compare_reads(name, function(load)

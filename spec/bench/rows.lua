@@ -39,6 +39,7 @@ local function from_lua(lua)
     }
   end
   floor("update_job(id, {progress=, current_step=})", "update_job", "update_job")
+  floor("  and if C, too, reads the clock of the last tick", "update_job_by_tick")
   floor("get_job(id).progress", "get_job", "get_job")
   floor("  and if C's userdata has room for a job", "get_large_job")
   other("update_job", "a plain Lua table, ISO times", "update_table", "table", 3)

@@ -397,7 +397,8 @@ static void change_job(model *m, model_job *job, const jt_change *change,
   model_job after = applied(job, change, blobs, 0);
   request wanted = request_of(job, &after, change);
   before was = look_before(m, &wanted);
-  int64_t earliest = jt_now();
+  bool enters = change->fields & JT_SET_STATUS && change->status != job->status;
+  int64_t earliest = enters ? jt_now() : jt_last_tick();
   jt_code code = update(m->store, &job->id, change);
   judge(m, &wanted, &was, code);
   if (code == JT_OK) {

@@ -19,7 +19,7 @@ static jt_code own(jt_store *store, const jt_sight *job, uint32_t self) {
   jt_record old, record;
   if (self == 0) self = jt_owner_take(store);
   if (self == 0) return JT_FULL;
-  jt_record_renew(job, &old, &record);
+  jt_record_renew(job, jt_now(), &old, &record);
   record.owner = self;
   return jt_replace(store, job, &old, &record, &no_blobs);
 }
@@ -57,7 +57,7 @@ static jt_code try_cancel(jt_store *store, void *context) {
   jt_record old, record;
   jt_code code = find_unfinished(store, &want->search, &job);
   if (code != JT_OK) return code;
-  jt_record_renew(&job, &old, &record);
+  jt_record_renew(&job, jt_now(), &old, &record);
   if (record.blobs & 1u << JT_BLOB(JT_CANCEL)) return JT_OK;
   jt_plan_blob(&plan, JT_CANCEL, want->reason);
   if (nobody_works_on(&job)) {

@@ -13,11 +13,19 @@
 #include "heap.h"
 #include "publish.h"
 
-int64_t jt_now(void) {
+static int64_t time_by(clockid_t clock) {
   struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
+  clock_gettime(clock, &now);
   int64_t time = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
   return time < 1 ? 1 : time < JT_TIME_SAFE ? time : JT_TIME_SAFE;
+}
+
+int64_t jt_now(void) {
+  return time_by(CLOCK_REALTIME);
+}
+
+int64_t jt_last_tick(void) {
+  return time_by(CLOCK_REALTIME_COARSE);
 }
 
 static bool expired_at(const jt_store *store, int64_t finished_at, int64_t now) {

@@ -6,6 +6,10 @@
 
 #include "record.h"
 
+/* The time of the kernel's last tick, which is jt_now of 1 to 10 milliseconds ago at most
+   (clock_getres). To know the microsecond, a processor waits for all that is under way. */
+int64_t jt_last_tick(void);
+
 /* Whether a job is past its retention: from then on it counts as gone, though
    its room is taken only when it is needed. */
 bool jt_expired(const jt_store *store, const jt_record_words *words);

@@ -10,11 +10,11 @@
 #include "publish.h"
 #include "room.h"
 
-void jt_record_renew(const jt_sight *job, jt_record *old, jt_record *record) {
-  int64_t now = jt_now();
+void jt_record_renew(const jt_sight *job, int64_t time, jt_record *old,
+                     jt_record *record) {
   jt_record_decode(&job->words, old);
   jt_record_decode(&job->words, record);
-  record->updated_at = now > record->updated_at ? now : record->updated_at + 1;
+  record->updated_at = time > record->updated_at ? time : record->updated_at + 1;
 }
 
 void jt_record_enter(jt_record *record, jt_status status) {

@@ -23,8 +23,9 @@ static inline void jt_plan_blob(jt_blob_plan *plan, jt_part part, jt_text text) 
   plan->text[JT_BLOB(part)] = text;
 }
 
-/* What every change begins with: the job's record, and the same updated now. */
-void jt_record_renew(const jt_sight *job, jt_record *old, jt_record *record);
+/* What every change begins with: the job's record, and the same updated at that time. */
+void jt_record_renew(const jt_sight *job, int64_t time, jt_record *old,
+                     jt_record *record);
 
 /* Gives the record a status that it may have, and what follows from it. */
 void jt_record_enter(jt_record *record, jt_status status);

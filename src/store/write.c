@@ -111,6 +111,14 @@ jt_code jt_find_to_change(jt_store *store, const jt_search *search, jt_sight *jo
   return code == JT_OK && jt_expired(store, &job->words) ? JT_NOT_FOUND : code;
 }
 
+/* Of a report of progress the last tick will do: to be exact is a quarter of an update.
+   When a job started and ended is exact. */
+static int64_t time_for(const jt_change *change, const jt_sight *job) {
+  bool enters = change->fields & JT_SET_STATUS &&
+                change->status != jt_words_status(&job->words);
+  return enters ? jt_now() : jt_last_tick();
+}
+
 typedef struct updating {
   jt_search search;
   const jt_change *wanted;
@@ -124,7 +132,7 @@ static jt_code try_update(jt_store *store, void *context) {
   jt_heap_prefetch_next(store);
   jt_code code = jt_find_to_change(store, &want->search, &job);
   if (code != JT_OK) return code;
-  jt_record_renew(&job, &old, &record);
+  jt_record_renew(&job, time_for(want->wanted, &job), &old, &record);
   if (job.orphaned) record.status = JT_FAILED;
   code = apply(&record, want->wanted);
   if (code != JT_OK) return code;
