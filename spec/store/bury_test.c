@@ -3,6 +3,7 @@
 ** to write anybody off, a store closed by an owner, copies, openers.
 */
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -41,7 +42,8 @@ static jt_status status_of(jt_store *store, const job_id *id) {
 
 typedef struct crowd {
   jt_store *store;
-  _Atomic uint32_t ready, ending, next;
+  _Atomic uint32_t ready, next;
+  sem_t end;                      /* one for each: so many who poll take all the CPUs */
 } crowd;
 
 static void *own_one(void *context) {
@@ -49,7 +51,7 @@ static void *own_one(void *context) {
   job_id id = create(c->store, "thread", atomic_fetch_add(&c->next, 1));
   CHECK_CODE(claim_job(c->store, &id), JT_OK);
   atomic_fetch_add(&c->ready, 1);
-  CHECK_AWAIT(&c->ending, 1);
+  while (sem_wait(&c->end) != 0) continue;
   return NULL;
 }
 
@@ -63,28 +65,34 @@ static pthread_t start(crowd *c) {
   return thread;
 }
 
-/* As many owners as there are slots; the next finds none until one has ended. */
+/* As many owners as there are slots; the next finds none until one has ended. They come one
+   after the other: on a busy machine so many at once wait for the lock for longer than a
+   call does. */
 static void every_slot_in_use(void) {
   static crowd c, short_lived;
   static pthread_t threads[JT_OWNERS - 1];
   c.store = short_lived.store = region_make(600, 4000);
+  sem_init(&c.end, 0, 0);
+  sem_init(&short_lived.end, 0, 0);
   short_lived.next = 1000;
-  for (uint32_t i = 0; i < JT_OWNERS - 1; i++) threads[i] = start(&c);
+  for (uint32_t i = 0; i < JT_OWNERS - 1; i++) {
+    threads[i] = start(&c);
+    CHECK_AWAIT(&c.ready, i + 1);
+  }
   pthread_t last = start(&short_lived);
-  CHECK_AWAIT(&c.ready, JT_OWNERS - 1);
   CHECK_AWAIT(&short_lived.ready, 1);
   job_id id = create(c.store, "mine", 1), lost = id_of("thread", 1000);
   CHECK_INT(slots_used(c.store), JT_OWNERS);
   CHECK_CODE(claim_job(c.store, &id), JT_FULL);
   CHECK_INT(status_of(c.store, &id), JT_PENDING);
-  atomic_store(&short_lived.ending, 1);
+  sem_post(&short_lived.end);
   pthread_join(last, NULL);
   CHECK_CODE(claim_job(c.store, &id), JT_OK);
   jt_store view = region_view(c.store, true);
   CHECK_INT(status_of(&view, &lost), JT_FAILED);
   CHECK_INT(slots_used(c.store), JT_OWNERS);
   CHECK_INT(dead_in(c.store), 0);
-  atomic_store(&c.ending, 1);
+  for (uint32_t i = 0; i < JT_OWNERS - 1; i++) sem_post(&c.end);
   for (uint32_t i = 0; i < JT_OWNERS - 1; i++) pthread_join(threads[i], NULL);
   CHECK_INT(dead_in(&view), JT_OWNERS - 1);
   CHECK_INT(dead_in(c.store), 0);
