@@ -2,6 +2,8 @@
 ** words_test.c - src/store/words.c: texts of all lengths, from and to all addresses, by
 ** the accesses of this machine and by those of any other.
 */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -81,6 +83,25 @@ static void writes_the_text_and_no_more(void) {
   }
 }
 
+/* Texts that are written past the caches, and the last that is not. */
+static void writes_long_texts_too(void) {
+  size_t room = 2 * STREAMED;
+  char *source = check_memory(room), *region = check_memory(room + 2 * LINE);
+  jt_word *to = (jt_word *)(void *)(region + LINE - (uintptr_t)region % LINE);
+  fill_random(source, room);
+  for (size_t length = STREAMED - 1; length <= STREAMED + 2 * LINE + 1; length++) {
+    for (int way = 0; way < WAYS; way++) {
+      memset(region, UNTOUCHED, room + 2 * LINE);
+      CHECK(writes[way](to, source, length) == jt_hash(source, length));
+      CHECK(memcmp((char *)to, source, length) == 0);
+      CHECK_INT(((char *)to)[jt_padded(length)], UNTOUCHED);
+    }
+  }
+  CHECK(jt_words_write_text(to + 1, source, STREAMED) == jt_hash(source, STREAMED));
+  CHECK(memcmp((char *)(to + 1), source, STREAMED) == 0);
+  free(source), free(region);
+}
+
 /* ------------------------------------------------------------------- reading */
 
 static void check_read(read_text *read, char *region, char *to, size_t length) {
@@ -116,16 +137,20 @@ static void reads_to_any_address(void) {
 /* Files hold hashes: other values need another JT_LAYOUT_VERSION. */
 static void the_hash_is_that_of_all_builds(void) {
   static const struct { size_t length; uint64_t hash; } known[] = {
-    { 0, UINT64_C(0x7ad385bfb6d75f9c) },
-    { 1, UINT64_C(0x2c8b84761ce1e2b7) },
-    { 15, UINT64_C(0x8c309cdade70e727) },
-    { 16, UINT64_C(0x7620c47fc751aad1) },
-    { 17, UINT64_C(0x4349a364f303431a) },
-    { 63, UINT64_C(0x805559db4a4cc142) },
-    { 64, UINT64_C(0x3a3837afe9a53bcf) },
-    { 65, UINT64_C(0x0f77c5c02ed42419) },
-    { 200, UINT64_C(0x31d73c187221d400) },
-    { 1000, UINT64_C(0x2e225b98c4f5db72) },
+    { 0, UINT64_C(0xc5e041677517161b) },
+    { 1, UINT64_C(0xc85a9a66fe17ca3f) },
+    { 7, UINT64_C(0xb8ba58fe7b05d281) },
+    { 8, UINT64_C(0x785bf14b3748420b) },
+    { 15, UINT64_C(0xdacd96fbaafda617) },
+    { 16, UINT64_C(0xaf8120a13ab85eea) },
+    { 17, UINT64_C(0xb6ed1807e0c0d7b9) },
+    { 24, UINT64_C(0x3fb88652d1d2bc80) },
+    { 63, UINT64_C(0xc7e275b604abb8fe) },
+    { 64, UINT64_C(0x29a93d2b317c640c) },
+    { 65, UINT64_C(0x4a4a3356c04bd093) },
+    { 104, UINT64_C(0x7d617d9494c8e3a9) },
+    { 200, UINT64_C(0xbeded429b664632f) },
+    { 1000, UINT64_C(0xe21e79679a558db2) },
   };
   char text[1000];
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * i + 7 * i);
@@ -135,23 +160,116 @@ static void the_hash_is_that_of_all_builds(void) {
   }
 }
 
+/* Of all short lengths, so every way in which a text can end. */
 static void the_hash_notices_every_bit(void) {
   static char text[1000];
   fill_random(text, sizeof text);
-  uint64_t hash = jt_hash(text, sizeof text);
-  for (size_t bit = 0; bit < 8 * sizeof text; bit++) {
-    text[bit / 8] ^= (char)(1 << bit % 8);
-    CHECK(jt_hash(text, sizeof text) != hash);
-    text[bit / 8] ^= (char)(1 << bit % 8);
+  for (size_t length = 1; length <= sizeof text; length += length < 200 ? 1 : 200) {
+    uint64_t hash = jt_hash(text, length);
+    for (size_t bit = 0; bit < 8 * length; bit++) {
+      text[bit / 8] ^= (char)(1 << bit % 8);
+      CHECK(jt_hash(text, length) != hash);
+      text[bit / 8] ^= (char)(1 << bit % 8);
+    }
+  }
+}
+
+static void the_hash_notices_the_length(void) {
+  static const char zeros[300];
+  for (size_t length = 0; length < sizeof zeros; length++)
+    for (size_t other = 0; other < length; other++)
+      CHECK(jt_hash(zeros, length) != jt_hash(zeros, other));
+}
+
+static void swap(uint64_t *a, uint64_t *b) {
+  uint64_t word = *a;
+  *a = *b;
+  *b = word;
+}
+
+/* Any two words in each other's place, and any two pairs of words. */
+static void check_swaps(uint64_t *word, size_t words) {
+  uint64_t hash = jt_hash(word, 8 * words);
+  for (size_t i = 0; i < words; i++) {
+    for (size_t j = 0; j < i; j++) {
+      if (word[i] == word[j]) continue;
+      swap(&word[i], &word[j]);
+      CHECK(jt_hash(word, 8 * words) != hash);
+      if (i % 2 == 0 && j % 2 == 0) {
+        swap(&word[i + 1], &word[j + 1]);
+        CHECK(jt_hash(word, 8 * words) != hash);
+        swap(&word[i + 1], &word[j + 1]);
+      }
+      swap(&word[i], &word[j]);
+    }
+  }
+}
+
+/* Also in texts of small numbers, of which many are the same. */
+static void the_hash_notices_what_has_moved(void) {
+  enum { WORDS = 64 };
+  uint64_t word[WORDS];
+  fill_random((char *)word, sizeof word);
+  check_swaps(word, WORDS);
+  for (uint64_t i = 0; i < WORDS; i++) word[i] = i;
+  check_swaps(word, WORDS);
+  for (uint64_t i = 0; i < WORDS; i++) word[i] = i % 2 == 0 ? 7 : i / 2;
+  check_swaps(word, WORDS);
+  for (uint64_t i = 0; i < WORDS; i++) word[i] = i % 2 == 0 ? i / 2 : 0;
+  check_swaps(word, WORDS);
+}
+
+/* As after a power cut. */
+static void the_hash_notices_a_sector_of_zeros(void) {
+  enum { BYTES = 64 << 10, SECTOR = 512 };
+  char *text = check_memory(BYTES), *torn = check_memory(BYTES);
+  fill_random(text, BYTES);
+  uint64_t hash = jt_hash(text, BYTES);
+  for (size_t at = 0; at < BYTES; at += SECTOR) {
+    memcpy(torn, text, BYTES);
+    memset(torn + at, 0, SECTOR);
+    CHECK(jt_hash(torn, BYTES) != hash);
+  }
+  free(text), free(torn);
+}
+
+/* How unevenly: of balls thrown at random it is about 'buckets', give or take six times
+   the root of twice as many. */
+static double chi_square(const uint32_t *count, size_t buckets, double each) {
+  double sum = 0;
+  for (size_t i = 0; i < buckets; i++)
+    sum += (count[i] - each) * (count[i] - each) / each;
+  return sum;
+}
+
+/* What a cell's place and its tag are made of (cells.h). */
+static void the_hash_spreads_ids(void) {
+  enum { IDS = 1 << 20, BUCKETS = 1 << 12 };
+  static uint32_t low[BUCKETS], middle[BUCKETS], high[BUCKETS];
+  char id[32];
+  for (uint32_t i = 0; i < IDS; i++) {
+    size_t length = (size_t)snprintf(id, sizeof id, "chapter_%08x", i);
+    uint64_t hash = jt_hash(id, length);
+    low[hash % BUCKETS]++, middle[(hash >> 10) % BUCKETS]++, high[hash >> 52]++;
+  }
+  const uint32_t *counts[] = { low, middle, high };
+  for (int i = 0; i < 3; i++) {
+    double chi = chi_square(counts[i], BUCKETS, IDS / BUCKETS);
+    CHECK(chi > BUCKETS - 6 * 91 && chi < BUCKETS + 6 * 91);
   }
 }
 
 static const check_case cases[] = {
   CASE(writes_the_text_and_no_more),
+  CASE(writes_long_texts_too),
   CASE(reads_the_text_and_no_more),
   CASE(reads_to_any_address),
   CASE(the_hash_is_that_of_all_builds),
   CASE(the_hash_notices_every_bit),
+  CASE(the_hash_notices_the_length),
+  CASE(the_hash_notices_what_has_moved),
+  CASE(the_hash_notices_a_sector_of_zeros),
+  CASE(the_hash_spreads_ids),
 };
 
 CHECK_MAIN(cases)

@@ -1,23 +1,105 @@
 /*
-** words.c - the hash, and long texts. Multiply two words to 128 bits and fold the
-** halves; four independent lanes keep the multiplier busy on long texts.
+** words.c - the hash, and long texts.
 **
-** A long text goes line by line, and what that takes is waiting for memory. So the
-** lines a page ahead are asked for: what the processor fetches by itself ends with each
-** page. And a text is hashed while it is written, when there is nothing else to do.
+** What a long text takes is waiting for memory. So the lines a page ahead are asked for:
+** what the processor fetches by itself ends with each page. And a text is hashed while it
+** is written, when there is nothing else to do.
 */
 #include "words.h"
 
+#include <stdbool.h>
+
 __extension__ typedef unsigned __int128 wide;
 
+/* Odd numbers without a pattern; the last is pi's first digits. */
 #define K0 UINT64_C(0x9e3779b97f4a7c15)
 #define K1 UINT64_C(0xd1b54a32d192ed03)
 #define K2 UINT64_C(0x8cb92ba72f3d8dd7)
 #define K3 UINT64_C(0xaef17502108ef2d9)
+#define K4 UINT64_C(0x243f6a8885a308d3)
 
-enum { LINE = 64, LINE_WORDS = LINE / sizeof(jt_word), AHEAD = 4096 };
+enum {
+  LINE = 64,
+  LINE_WORDS = LINE / sizeof(jt_word),
+  AHEAD = 4096,                   /* a page */
+  STREAMED = 256 << 10            /* from so many bytes on, past the caches */
+};
 
-/* ------------------------------------------------------------------------ lines */
+/* --------------------------------------------------------------------- the hash */
+
+/*
+** Two words at a time are multiplied into one of four lanes, each in its turn: a
+** multiplication waits for the fourth before it, not for the last, and the seven of a
+** record take little longer than two. A lane begins with a number of its own and is no
+** sum, so the hash tells where in the text something stands.
+*/
+typedef struct lanes {
+  uint64_t next, second, third, fourth;
+} lanes;
+
+/* All bits of the product, in half of them. */
+static inline uint64_t fold(uint64_t a, uint64_t b) {
+  wide product = (wide)a * b;
+  return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t word_at(const char *bytes) {
+  uint64_t word;
+  memcpy(&word, bytes, 8);
+  return word;
+}
+
+/* 1 to 7 bytes: each is in the word, some twice. */
+static inline uint64_t short_word(const char *bytes, size_t count) {
+  uint32_t first, last;
+  if (count >= 4) {
+    memcpy(&first, bytes, 4);
+    memcpy(&last, bytes + count - 4, 4);
+    return (uint64_t)last << 32 | first;
+  }
+  return (uint64_t)(unsigned char)bytes[0] << 16 |
+         (uint64_t)(unsigned char)bytes[count / 2] << 8 | (unsigned char)bytes[count - 1];
+}
+
+static inline lanes hash_pair(lanes h, uint64_t a, uint64_t b) {
+  return (lanes){ h.second, h.third, h.fourth, fold(h.next ^ a, K4 ^ b) };
+}
+
+/* Four pairs: each lane once. Written out, gcc keeps it in registers. */
+static inline lanes hash_line(lanes h, const char *at) {
+  h.next = fold(h.next ^ word_at(at), K4 ^ word_at(at + 8));
+  h.second = fold(h.second ^ word_at(at + 16), K4 ^ word_at(at + 24));
+  h.third = fold(h.third ^ word_at(at + 32), K4 ^ word_at(at + 40));
+  h.fourth = fold(h.fourth ^ word_at(at + 48), K4 ^ word_at(at + 56));
+  return h;
+}
+
+static inline lanes hash_pairs(lanes h, const char *at, size_t bytes) {
+  for (; bytes >= LINE; bytes -= LINE, at += LINE) h = hash_line(h, at);
+  for (; bytes >= 16; bytes -= 16, at += 16)
+    h = hash_pair(h, word_at(at), word_at(at + 8));
+  return h;
+}
+
+/* The last 'bytes' of a text of 'length': whole pairs, and what is left. That is taken
+   by whole words, which may begin before it: copying it would take a call. */
+static inline uint64_t hash_end(lanes h, const char *at, size_t bytes, size_t length) {
+  size_t left = bytes % 16;
+  h = hash_pairs(h, at, bytes);
+  at += bytes - left;
+  if (left > 0)
+    h = hash_pair(h, left > 8 ? word_at(at) : 0,
+                  length >= 8 ? word_at(at + left - 8) : short_word(at, left));
+  return fold((h.next + h.second + h.third + h.fourth) ^ K0, K4 ^ length);
+}
+
+static const lanes hash_begin = { K0, K1, K2, K3 };
+
+uint64_t jt_hash(const void *bytes, size_t length) {
+  return hash_end(hash_begin, bytes, length, length);
+}
+
+/* ------------------------------------------------------------- pieces of a text */
 
 #if defined __has_feature
 #define HAS(feature) __has_feature(feature)
@@ -33,120 +115,131 @@ static inline void line_write(jt_word *to, const char *from) {
   jt_words_write(to, from, LINE);
 }
 
-static inline void line_read(char *to, const jt_word *from) {
-  jt_words_read(to, from, LINE);
+static inline void line_stream(jt_word *to, const char *from) {
+  jt_words_write(to, from, LINE);
+}
+
+static inline void stream_fence(void) {
+}
+
+static inline void piece_read(char *to, const jt_word *from, size_t bytes) {
+  jt_words_read(to, from, bytes);
 }
 
 #else
 
+#include <emmintrin.h>
+
 /*
-** Sixteen bytes at a time, at any address: no compiler makes that of atomic words. It
-** may stand for relaxed words here, because
+** The C library's memcpy, and sixteen bytes at a time: no compiler makes that of atomic
+** words. They may stand for relaxed words here, because
 **   - nobody believes a word of a copy before the second look at the cell (read.c): what
 **     is torn within a word is thrown away with what is torn between two;
-**   - x86 keeps plain loads in order, and plain stores, of any size. All that acquire,
-**     release and their fences mean there is that the compiler keeps the order too, and
-**     it moves no access to memory across an asm that says "memory".
-** What the processor may reorder (a non-temporal store, a string instruction) would need
-** fences of its own.
+**   - x86 keeps loads in order, and plain stores, of any size. All that acquire, release
+**     and their fences mean there is that the compiler keeps the order too, and it moves
+**     no access to memory across an asm that says "memory".
+** What memcpy may do besides (Intel's manual, volume 3, memory ordering; AMD's is no
+** weaker):
+**   - string instructions: their loads are loads like others. Their stores may be seen
+**     out of order among themselves, but not after any later store, nor before an
+**     earlier one. Texts are only read by them: they store where nobody else looks.
+**   - non-temporal stores, for copies of megabytes, which glibc ends with an sfence: not
+**     for pieces of a page, and again only to the copy.
+** Our own non-temporal stores are in the region, so they have fences of their own.
 */
-static inline void line_copy(void *to, const void *from) {
-  __asm__ volatile("movdqu (%1), %%xmm0\n\t"
-                   "movdqu 16(%1), %%xmm1\n\t"
-                   "movdqu 32(%1), %%xmm2\n\t"
-                   "movdqu 48(%1), %%xmm3\n\t"
-                   "movdqu %%xmm0, (%0)\n\t"
-                   "movdqu %%xmm1, 16(%0)\n\t"
-                   "movdqu %%xmm2, 32(%0)\n\t"
-                   "movdqu %%xmm3, 48(%0)"
-                   : : "r"(to), "r"(from) : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+static inline void keep_order(void) {
+  __asm__ volatile("" : : : "memory");
 }
 
 static inline void line_write(jt_word *to, const char *from) {
-  line_copy(to, from);
+  keep_order();
+  memcpy((void *)to, from, LINE);
+  keep_order();
 }
 
-static inline void line_read(char *to, const jt_word *from) {
-  line_copy(to, from);
+/* Sixteen bytes aligned. Does not fetch the line that it overwrites. */
+static inline void line_stream(jt_word *to, const char *from) {
+  __m128i *part = (__m128i *)(void *)to;
+  keep_order();
+  for (size_t i = 0; i < LINE / sizeof *part; i++) {
+    __m128i bytes;
+    memcpy(&bytes, from + i * sizeof bytes, sizeof bytes);
+    _mm_stream_si128(part + i, bytes);
+  }
+  keep_order();
+}
+
+/*
+** Before the first non-temporal store and after the last: no store of before is seen
+** after them, none of after before them. That makes them relaxed stores for the release
+** fence and the commit (publish.c). Who is killed in between leaves none behind either:
+** the kernel marks the lock by a locked instruction, which waits for them.
+*/
+static inline void stream_fence(void) {
+  _mm_sfence();
+  keep_order();
+}
+
+static inline void piece_read(char *to, const jt_word *from, size_t bytes) {
+  keep_order();
+  memcpy(to, (const void *)from, bytes);
+  keep_order();
 }
 
 #endif
 
-/* The line to ask for, of the 'left' bytes from 'at' on: none beyond them. */
-static inline const jt_word *ahead(const jt_word *at, size_t left) {
-  return at + (left > AHEAD ? AHEAD : 0) / sizeof *at;
+/* ------------------------------------------------------------------- whole texts */
+
+/* Of a text that goes on for 'left' bytes from 'at': the lines a page ahead. */
+static inline void ask_ahead(const jt_word *at, size_t left) {
+  for (size_t i = AHEAD; i < left && i < 2 * AHEAD; i += LINE)
+    __builtin_prefetch(at + i / sizeof *at);
 }
 
-/* Into the second cache: all of a page does not fit into the first beside the copy. The
-   copy's lines begin where a store of sixteen bytes lies within one of the caches'. */
+/* By pages: pieces for which memcpy is at its best, on which the lines asked for before
+   have come. */
 void jt_words_read_text(void *to, const jt_word *from, size_t bytes) {
   char *at = to;
-  if ((uintptr_t)at % 16 == 8 && bytes >= 8) {
-    jt_words_read(at, from++, 8);
-    at += 8, bytes -= 8;
+  for (; bytes > AHEAD; bytes -= AHEAD, at += AHEAD, from += AHEAD / sizeof *from) {
+    ask_ahead(from, bytes);
+    piece_read(at, from, AHEAD);
   }
-  for (; bytes >= LINE; bytes -= LINE, at += LINE, from += LINE_WORDS) {
-    __builtin_prefetch(ahead(from, bytes), 0, 2);
-    line_read(at, from);
+  piece_read(at, from, bytes);
+}
+
+/* Whole lines, and the hash of them. */
+static inline lanes write_lines(lanes h, jt_word *to, const char *from, size_t bytes) {
+  for (; bytes >= LINE; bytes -= LINE, to += LINE_WORDS, from += LINE) {
+    __builtin_prefetch(to + (bytes > AHEAD ? AHEAD : 0) / sizeof *to, 1);
+    h = hash_line(h, from);
+    line_write(to, from);
   }
-  jt_words_read(at, from, bytes);
+  return h;
 }
 
-/* --------------------------------------------------------------------- the hash */
-
-static inline uint64_t fold(uint64_t a, uint64_t b) {
-  wide product = (wide)a * b;
-  return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static inline uint64_t word_at(const char *bytes) {
-  uint64_t word;
-  memcpy(&word, bytes, 8);
-  return word;
-}
-
-static inline uint64_t fold_pair(uint64_t lane, const char *bytes, uint64_t k) {
-  return fold(lane ^ word_at(bytes), k ^ word_at(bytes + 8));
-}
-
-static inline uint64_t hash_rest(uint64_t lane, const char *at, size_t left) {
-  for (; left >= 16; left -= 16, at += 16)
-    lane = fold_pair(lane, at, K1);
-  if (left > 0) {
-    char tail[16] = { 0 };
-    memcpy(tail, at, left);
-    lane = fold_pair(lane, tail, K2);
+/*
+** Likewise, past the caches: a long text would only drive out what is there, and half of
+** the time went into fetching the lines that it overwrites. One line of the next page is
+** asked for: that looks up where the page is.
+*/
+static inline lanes stream_lines(lanes h, jt_word *to, const char *from, size_t bytes) {
+  stream_fence();
+  for (; bytes >= LINE; bytes -= LINE, to += LINE_WORDS, from += LINE) {
+    if ((uintptr_t)to % AHEAD == 0 && bytes > AHEAD)
+      jt_word_prefetch_to_write(to + AHEAD / sizeof *to);
+    h = hash_line(h, from);
+    line_stream(to, from);
   }
-  return fold(lane ^ K3, K1);
-}
-
-/* 'to': where the text is written meanwhile; NULL: nowhere. */
-__attribute__((always_inline))
-static inline uint64_t hash_to(jt_word *to, const char *at, size_t left) {
-  uint64_t lane = K0 ^ left;
-  if (left >= LINE) {
-    uint64_t a = lane, b = K1, c = K2, d = K3;
-    for (; left >= LINE; left -= LINE, at += LINE) {
-      if (to != NULL) {
-        __builtin_prefetch(ahead(to, left), 1);
-        line_write(to, at);
-        to += LINE_WORDS;
-      }
-      a = fold_pair(a, at, K0);
-      b = fold_pair(b, at + 16, K1);
-      c = fold_pair(c, at + 32, K2);
-      d = fold_pair(d, at + 48, K3);
-    }
-    lane = fold(a ^ K1, b ^ K2) ^ fold(c ^ K3, d ^ K0);
-  }
-  if (to != NULL) jt_words_write(to, at, left);
-  return hash_rest(lane, at, left);
-}
-
-uint64_t jt_hash(const void *bytes, size_t length) {
-  return hash_to(NULL, bytes, length);
+  stream_fence();
+  return h;
 }
 
 uint64_t jt_words_write_text(jt_word *to, const void *from, size_t bytes) {
-  return hash_to(to, from, bytes);
+  const char *at = from;
+  size_t rest = bytes % LINE, lines = bytes - rest;
+  bool streamed = bytes >= STREAMED && (uintptr_t)to % LINE == 0;
+  lanes h = streamed ? stream_lines(hash_begin, to, at, lines)
+                     : write_lines(hash_begin, to, at, lines);
+  jt_words_write(to + lines / sizeof *to, at + lines, rest);
+  return hash_end(h, at + lines, rest, bytes);
 }
