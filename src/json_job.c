@@ -8,12 +8,9 @@
 #include "json_text.h"
 #include "timestamp.h"
 
-/* Where the next byte goes; NULL once memory has run out. And the last time that
-   was written, with its text; NULL: none yet. */
+/* Where the next byte goes; NULL once memory has run out. */
 typedef struct writer {
   char *at;
-  int64_t time;
-  const char *time_text;
 } writer;
 
 static void put(writer *to, const char *bytes, size_t length) {
@@ -46,10 +43,7 @@ static void put_time(writer *to, int64_t time) {
     return;
   }
   PUT(to, "\"");
-  if (to->time_text == NULL) jt_timestamp_write(time, to->at);
-  else jt_timestamp_write_beside(time, to->at, to->time, to->time_text);
-  to->time = time;
-  to->time_text = to->at;
+  jt_timestamp_write(time, to->at);
   to->at += JT_TIMESTAMP_LENGTH;
   PUT(to, "\"");
 }
@@ -88,7 +82,7 @@ size_t jt_json_job_bound(const jt_job *job) {
 }
 
 size_t jt_json_job(const jt_job *job, char *out) {
-  writer to = { out, 0, NULL };
+  writer to = { out };
   PUT(&to, "{\"task_id\":");
   put_string(&to, jt_job_part(job, JT_ID));
   PUT(&to, ",\"task_type\":");

@@ -17,11 +17,4 @@
 */
 void jt_timestamp_write(int64_t time, char out[JT_TIMESTAMP_LENGTH]);
 
-/*
-** The same, beside a time that was written already, 'other' as 'text': where
-** both are of one day, as a job's times mostly are, the date is copied.
-*/
-void jt_timestamp_write_beside(int64_t time, char out[JT_TIMESTAMP_LENGTH],
-                               int64_t other, const char *text);
-
 #endif

@@ -2,6 +2,7 @@
 ** timestamp_test.c - times as text, beside what the C library makes of them: each day
 ** of the years 0 to 9999, and what lies outside.
 */
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,35 +45,55 @@ static void each_day(void) {
   test_result(right, "each day of ten thousand years", "another text than gmtime_r's");
 }
 
-/* Beside the time before it, of the same day or of another, in both directions. */
-static void beside_another(void) {
-  static const int64_t others[] = { INT64_MIN, -86400000001, -86400000000, -1, 0,
-                                    86399999999, 86400000000, INT64_MAX };
-  const int count = sizeof others / sizeof others[0];
+/* After another one: of the same second, of the same day, of one beside it, or far away. */
+static void after_another(void) {
+  static const struct {
+    int64_t time;
+    const char *text;
+  } times[] = {
+    { -62167219200000000, "0000-01-01T00:00:00.000000Z" },
+    { -62167219200000001, "0000-01-01T00:00:00.000000Z" },
+    { -86400000001, "1969-12-30T23:59:59.999999Z" },
+    { -86400000000, "1969-12-31T00:00:00.000000Z" },
+    { -1, "1969-12-31T23:59:59.999999Z" },
+    { 0, "1970-01-01T00:00:00.000000Z" },
+    { 1, "1970-01-01T00:00:00.000001Z" },
+    { 999999, "1970-01-01T00:00:00.999999Z" },
+    { 1000000, "1970-01-01T00:00:01.000000Z" },
+    { 86399000001, "1970-01-01T23:59:59.000001Z" },
+    { 86400000000, "1970-01-02T00:00:00.000000Z" },
+    { 253402300799999999, "9999-12-31T23:59:59.999999Z" },
+    { INT64_MIN, "0000-01-01T00:00:00.000000Z" },
+    { INT64_MAX, "9999-12-31T23:59:59.999999Z" },
+  };
+  const int count = sizeof times / sizeof times[0];
   bool right = true;
-  for (int i = 0; i < count * count; i++) {
-    char other[JT_TIMESTAMP_LENGTH], text[JT_TIMESTAMP_LENGTH];
-    char alone[JT_TIMESTAMP_LENGTH];
-    int64_t time = others[i / count], before = others[i % count];
-    jt_timestamp_write(before, other);
-    jt_timestamp_write(time, alone);
-    jt_timestamp_write_beside(time, text, before, other);
-    right = right && memcmp(text, alone, sizeof text) == 0;
-  }
-  test_result(right, "beside another time", "another text than alone");
+  for (int i = 0; i < count * count && right; i++)
+    right = is_written(times[i / count].time, times[i / count].text) &&
+            is_written(times[i % count].time, times[i % count].text);
+  test_result(right, "each after each", "another text than alone");
 }
 
-static void edges(void) {
-  bool right = is_written(INT64_MIN, "0000-01-01T00:00:00.000000Z") &&
-               is_written(INT64_MAX, "9999-12-31T23:59:59.999999Z") &&
-               is_written(0, "1970-01-01T00:00:00.000000Z") &&
-               is_written(-1, "1969-12-31T23:59:59.999999Z");
-  test_result(right, "the edges", "see above");
+/* The very first one of a thread. */
+static void *write_first(void *time) {
+  return is_written(*(int64_t *)time, "0000-01-01T00:00:00.000000Z") ? time : NULL;
+}
+
+static void first_of_a_thread(void) {
+  int64_t times[] = { INT64_MIN, -62167219200000000 };
+  bool right = true;
+  for (int i = 0; i < 2; i++) {
+    pthread_t thread;
+    void *result = NULL;
+    right = right && pthread_create(&thread, NULL, write_first, &times[i]) == 0 &&
+            pthread_join(thread, &result) == 0 && result != NULL;
+  }
+  test_result(right, "the first of a thread", "see above");
 }
 
 int main(void) {
   each_day();
-  beside_another();
-  edges();
+  after_another();
+  first_of_a_thread();
   return test_close();
 }
