@@ -207,6 +207,17 @@ describe("in the JSON of a job, error and current_step", function()
     end
   end)
 
+  it("show what needs an escape at any place of texts of any length", function()
+    for _, length in ipairs({ 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49 }) do
+      for place = 1, length do
+        for _, byte in ipairs({ 0, 10, 31, 34, 92 }) do
+          local text = ("x"):rep(place - 1) .. string.char(byte) .. ("y"):rep(length - place)
+          expect_text(text, text)
+        end
+      end
+    end
+  end)
+
   it("stay readable whatever the bytes (seed " .. SEED .. ")", function()
     local numbers = random.new(SEED)
     for _ = 1, 1000 do

@@ -23,6 +23,15 @@ static inline uint64_t jt_digits(uint32_t value) {
   return tens | (twos - 10 * tens) << 8;
 }
 
+/* How many of these digits are zeros before the others, or behind them; not all are. */
+static inline unsigned jt_digits_leading(uint64_t digits) {
+  return (unsigned)__builtin_ctzll(digits) / 8;
+}
+
+static inline unsigned jt_digits_trailing(uint64_t digits) {
+  return (unsigned)__builtin_clzll(digits) / 8;
+}
+
 /* Writes eight bytes: to each of 'text', which has "0" where a digit goes, its digit is
    added. What is no digit's place must get the digit 0. */
 static inline void jt_digits_write(uint64_t digits, const char text[9], char *out) {

@@ -1,7 +1,6 @@
 /*
-** json_text.c - see json_text.h. What most texts and numbers are is written
-** here; the rest is left to jansson, which is right about escapes
-** and about locales whose decimal point is a comma.
+** json_text.c - see json_text.h. What most numbers are is written here; the rest is
+** left to jansson, which is right about locales whose decimal point is a comma.
 */
 #include "json_text.h"
 
@@ -11,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "digits.h"
 #include "utf8.h"
 
 /* ---------------------------------------------------------------- strings */
@@ -23,27 +23,38 @@ static unsigned width(unsigned char byte) {
   return byte < 0x80 ? 1 : 3;
 }
 
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/*
-** Whether all eight bytes are plain: none has its highest bit set, nor would
-** have it after 20 were taken from it. Nor is one a quote or a backslash, whose
-** difference to it is 0 and loses its highest bit when 1 is taken. A borrow runs
-** into the next byte only from a byte that is not plain itself.
-*/
-static bool all_plain(const char *bytes) {
+static inline uint64_t word_at(const char *bytes) {
   uint64_t word;
   memcpy(&word, bytes, sizeof word);
-  uint64_t quote = (word ^ EACH('"')) - EACH(1);
-  uint64_t backslash = (word ^ EACH('\\')) - EACH(1);
-  return ((word | (word - EACH(0x20)) | quote | backslash) & EACH(0x80)) == 0;
+  return word;
+}
+
+static inline uint32_t half_at(const char *bytes) {
+  uint32_t half;
+  memcpy(&half, bytes, sizeof half);
+  return half;
+}
+
+enum { WIDE = 16 };       /* bytes that are looked at together */
+typedef signed char bytes16 __attribute__((vector_size(WIDE)));
+typedef uint64_t words2 __attribute__((vector_size(WIDE)));
+
+/* Whether all bytes of the two words are plain; as signed ones, those above 7F are less
+   than a blank too. */
+static inline bool all_plain(uint64_t first, uint64_t second) {
+  bytes16 all = (bytes16)(words2){ first, second };
+  words2 odd = (words2)((all < ' ') | (all == '"') | (all == '\\'));
+  return (odd[0] | odd[1]) == 0;
+}
+
+static inline bool plain_at(const char *bytes) {
+  return all_plain(word_at(bytes), word_at(bytes + 8));
 }
 
 /* How long the plain start of the text is. */
 static size_t plain_length(const char *bytes, size_t length) {
   size_t i = 0;
-  while (length - i >= sizeof(uint64_t) && all_plain(bytes + i))
-    i += sizeof(uint64_t);
+  while (length - i >= WIDE && plain_at(bytes + i)) i += WIDE;
   while (i < length && width((unsigned char)bytes[i]) == 1) i++;
   return i;
 }
@@ -56,52 +67,104 @@ size_t jt_json_string_bound(const char *bytes, size_t length) {
   return bound;
 }
 
-static size_t dump(json_t *json, size_t flags, char *out, size_t room) {
-  size_t length = json == NULL ? 0
-                : json_dumpb(json, out, room, flags | JSON_ENCODE_ANY);
-  return length <= room ? length : 0;
+/* A text of four to fifteen bytes, if it is plain: two pieces, which may overlap. */
+static inline bool copy_short(const char *bytes, size_t length, char *out) {
+  bool words = length >= 8;
+  size_t last = length - (words ? 8 : 4);
+  if (words) {
+    uint64_t a = word_at(bytes), b = word_at(bytes + last);
+    memcpy(out, &a, 8);
+    memcpy(out + last, &b, 8);
+    return all_plain(a, b);
+  }
+  uint32_t a = half_at(bytes), b = half_at(bytes + last);
+  memcpy(out, &a, 4);
+  memcpy(out + last, &b, 4);
+  uint64_t both = (uint64_t)a << 32 | b;
+  return all_plain(both, both);
 }
 
-static size_t write_valid(const char *bytes, size_t length, char *out,
-                          size_t room) {
-  json_t *json = json_stringn_nocheck(bytes, length);
-  size_t written = dump(json, 0, out, room);
-  json_decref(json);
-  return written;
+/* Copies the text; false: some of it is not plain, and what was written is of no use. */
+static inline bool copy_plain(const char *bytes, size_t length, char *out) {
+  if (length < 4) {
+    for (size_t i = 0; i < length; i++) out[i] = bytes[i];
+    return plain_length(bytes, length) == length;
+  }
+  if (length < WIDE) return copy_short(bytes, length, out);
+  for (size_t i = 0; ; i += WIDE) {
+    if (i > length - WIDE) i = length - WIDE;     /* the last ones, some of them again */
+    memcpy(out + i, bytes + i, WIDE);
+    if (!plain_at(bytes + i)) return false;
+    if (i == length - WIDE) return true;
+  }
 }
 
-static size_t write_repaired(const char *bytes, size_t length, char *out,
-                             size_t room) {
-  char *valid = malloc(JT_UTF8_REPAIRED(length));
-  size_t written = valid == NULL ? 0
-    : write_valid(valid, jt_utf8_repair(bytes, length, valid), out, room);
-  free(valid);
-  return written;
+/* What stands for one of the ASCII bytes that are not plain. */
+static char *put_escape(char *out, unsigned char byte) {
+  static const char digits[] = "0123456789ABCDEF";
+  static const char letters[] = "btn?fr";       /* of 08 to 0D; 0B has none */
+  bool control = byte < 0x20;
+  *out++ = '\\';
+  if (!control) {
+    *out++ = (char)byte;
+  } else if (byte >= 0x08 && byte <= 0x0D && byte != 0x0B) {
+    *out++ = letters[byte - 0x08];
+  } else {
+    memcpy(out, "u00", 3);
+    out[3] = digits[byte >> 4];
+    out[4] = digits[byte & 15];
+    out += 5;
+  }
+  return out;
+}
+
+/* One character that is not plain, or what stands for it; returns how many bytes it has. */
+static size_t put_special(const char *bytes, size_t left, char **out) {
+  if ((unsigned char)bytes[0] >= 0x80) return jt_utf8_put(bytes, left, out);
+  *out = put_escape(*out, (unsigned char)bytes[0]);
+  return 1;
+}
+
+/* Any text; returns where it ends. */
+__attribute__((noinline))
+static char *put_any(const char *bytes, size_t length, char *out) {
+  for (size_t at = 0; ; ) {
+    size_t plain = plain_length(bytes + at, length - at);
+    memcpy(out, bytes + at, plain);
+    out += plain;
+    at += plain;
+    if (at == length) return out;
+    at += put_special(bytes + at, length - at, &out);
+  }
 }
 
 size_t jt_json_string(const char *bytes, size_t length, char *out) {
-  if (plain_length(bytes, length) == length) {
-    memcpy(out + 1, bytes, length);
-    out[0] = out[length + 1] = '"';
-    return length + 2;
-  }
-  size_t room = jt_json_string_bound(bytes, length);
-  if (jt_utf8_check(bytes, length) == length)
-    return write_valid(bytes, length, out, room);
-  return write_repaired(bytes, length, out, room);
+  char *at = out + 1;
+  at = copy_plain(bytes, length, at) ? at + length : put_any(bytes, length, at);
+  out[0] = *at = '"';
+  return (size_t)(at + 1 - out);
 }
 
 /* ---------------------------------------------------------------- numbers */
 
+#define EIGHT 100000000u   /* numbers below it have eight digits at most */
+
+static const char zeros[] = "00000000";
+
 size_t jt_json_unsigned(uint64_t value, char *out) {
-  char digits[JT_JSON_INTEGER_MAX];
-  size_t at = sizeof digits;
-  do {
-    digits[--at] = (char)('0' + value % 10);
-    value /= 10;
-  } while (value != 0);
-  memcpy(out, digits + at, sizeof digits - at);
-  return sizeof digits - at;
+  if (value < 10) {
+    *out = (char)('0' + value);
+    return 1;
+  }
+  if (value >= EIGHT) {
+    size_t before = jt_json_unsigned(value / EIGHT, out);
+    jt_digits_write(jt_digits((uint32_t)(value % EIGHT)), zeros, out + before);
+    return before + 8;
+  }
+  uint64_t digits = jt_digits((uint32_t)value);
+  unsigned leading = jt_digits_leading(digits);
+  jt_digits_write(digits >> 8 * leading, zeros, out);
+  return 8 - leading;
 }
 
 size_t jt_json_integer(int64_t value, char *out) {
@@ -110,25 +173,31 @@ size_t jt_json_integer(int64_t value, char *out) {
   return 1 + jt_json_unsigned(UINT64_C(0) - (uint64_t)value, out + 1);
 }
 
-/* 'value' as millionths, if it is a number of them that a double holds; or -1.
-   Both dividing by 10^6 and reading a decimal round correctly, so a quotient
-   that is 'value' means that the decimal reads back as 'value'. */
-static int64_t as_millionths(double value) {
-  if (!(value < 1e9)) return -1;
-  int64_t millionths = (int64_t)(value * 1e6 + 0.5);
-  return (double)millionths / 1e6 == value ? millionths : -1;
+/*
+** 'value', below 10^9, with so many decimals that 'power' is ten to their number, 15 at
+** most, without the zeros at their end; 0: these do not do. Both dividing by a power of ten
+** and reading a decimal round correctly, so a quotient that is 'value' means that the decimal
+** reads back as 'value'; and no other of 15 digits does, nor of fewer.
+*/
+static inline size_t write_decimals(double value, uint64_t power, char *out) {
+  uint64_t scaled = (uint64_t)(value * (double)power + 0.5);
+  if ((double)scaled / (double)power != value) return 0;
+  size_t at = jt_json_unsigned(scaled / power, out);
+  uint64_t sixteen = scaled % power * (UINT64_C(10000000000000000) / power);
+  uint64_t first = jt_digits((uint32_t)(sixteen / EIGHT));
+  uint64_t second = jt_digits((uint32_t)(sixteen % EIGHT));
+  out[at++] = '.';
+  jt_digits_write(first, zeros, out + at);
+  jt_digits_write(second, zeros, out + at + 8);
+  if (second != 0) return at + 16 - jt_digits_trailing(second);
+  return at + (first != 0 ? 8 - jt_digits_trailing(first) : 1);
 }
 
-static size_t write_millionths(int64_t millionths, char *out) {
-  size_t at = jt_json_unsigned((uint64_t)millionths / 1000000, out);
-  int64_t rest = millionths % 1000000;
-  out[at++] = '.';
-  do {
-    rest *= 10;
-    out[at++] = (char)('0' + rest / 1000000);
-    rest %= 1000000;
-  } while (rest != 0);
-  return at;
+/* As most are. Below 0.0001 many zeros would be longer than an exponent. */
+static size_t write_short(double value, char *out) {
+  if (value >= 0.0001 && value < 1)
+    return write_decimals(value, UINT64_C(1000000000000000), out);
+  return value < 1e9 ? write_decimals(value, 1000000, out) : 0;
 }
 
 __extension__ typedef unsigned __int128 wide;
@@ -171,6 +240,12 @@ static size_t write_fraction(double value, char *out) {
   return 2 + decimals;
 }
 
+static size_t dump(json_t *json, size_t flags, char *out, size_t room) {
+  size_t length = json == NULL ? 0
+                : json_dumpb(json, out, room, flags | JSON_ENCODE_ANY);
+  return length <= room ? length : 0;
+}
+
 static bool reads_back(const char *text, size_t length, double value) {
   json_t *json = json_loadb(text, length, JSON_DECODE_ANY, NULL);
   bool same = json != NULL && json_number_value(json) == value;
@@ -192,10 +267,9 @@ static size_t write_digits(double value, char *out) {
 
 size_t jt_json_real(double value, char *out) {
   double size = fabs(value);
-  int64_t millionths = as_millionths(size);
   size_t sign = signbit(value) ? 1 : 0;
   if (sign != 0) out[0] = '-';
-  size_t length = millionths >= 0 ? write_millionths(millionths, out + sign)
-                                  : write_fraction(size, out + sign);
+  size_t length = write_short(size, out + sign);
+  if (length == 0) length = write_fraction(size, out + sign);
   return length > 0 ? sign + length : write_digits(value, out);
 }

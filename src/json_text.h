@@ -2,9 +2,9 @@
 ** json_text.h - strings and numbers as JSON text. It knows no Lua, and nothing
 ** of jobs.
 **
-** Each function writes to 'out' without a NUL and returns the bytes written;
-** 0 means out of memory, which only a string that is not plain or a number
-** with many digits can meet: those go through jansson.
+** Each function writes to 'out' without a NUL and returns the bytes written; what it
+** leaves behind them, within its room, is of no use. 0 means out of memory, which only
+** jt_json_real can meet, for numbers that it leaves to jansson.
 */
 #ifndef JT_JSON_TEXT_H
 #define JT_JSON_TEXT_H

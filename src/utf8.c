@@ -57,19 +57,13 @@ size_t jt_utf8_check(const char *bytes, size_t length) {
   return at;
 }
 
-size_t jt_utf8_repair(const char *bytes, size_t length, char *out) {
-  const unsigned char *text = (const unsigned char *)bytes;
-  char *to = out;
-  for (size_t at = 0; at < length; ) {
-    bool well;
-    size_t n = step(text + at, length - at, &well);
-    const char *from = well ? bytes + at : "\xEF\xBF\xBD";
-    size_t wide = well ? n : 3;
-    memcpy(to, from, wide);
-    to += wide;
-    at += n;
-  }
-  return (size_t)(to - out);
+size_t jt_utf8_put(const char *bytes, size_t left, char **out) {
+  bool well;
+  size_t n = step((const unsigned char *)bytes, left, &well);
+  size_t wide = well ? n : 3;
+  memcpy(*out, well ? bytes : "\xEF\xBF\xBD", wide);
+  *out += wide;
+  return n;
 }
 
 /* U+0000..001F, U+007F and U+0080..009F: what a terminal might obey. */

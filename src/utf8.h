@@ -14,15 +14,12 @@
    are, else the offset of the first byte that is not. */
 size_t jt_utf8_check(const char *bytes, size_t length);
 
-/* The most bytes that jt_utf8_repair writes for 'length' bytes. */
-#define JT_UTF8_REPAIRED(length) (3 * (length))
-
 /*
-** Writes the text with U+FFFD in place of what is not well-formed, one for
-** each maximal subpart of a sequence, as browsers do. Returns the bytes
-** written. 'out' must not overlap 'bytes'.
+** Writes the character at the start of the text, which is not empty, to *out and moves
+** that on; U+FFFD in place of what is not well-formed, one for each maximal subpart of a
+** sequence, as browsers do. Returns how many bytes of the text that was.
 */
-size_t jt_utf8_repair(const char *bytes, size_t length, char *out);
+size_t jt_utf8_put(const char *bytes, size_t left, char **out);
 
 /*
 ** Writes at most 'limit' bytes of the text, and a NUL, fit for a line of a log

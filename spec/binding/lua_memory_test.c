@@ -373,12 +373,15 @@ static void run_first_require(void) {
               "require in a new state", "memory left over");
 }
 
+/* Of C's, only an encoder's text and what jansson writes take any. */
+static const unsigned long long fewest[SIDES] = { 1000, 20 };
+
 static void say_what_was_tried(void) {
   for (side by = 0; by < SIDES_HERE; by++) {
     char method[100];
     snprintf(method, sizeof method, "each call of the API: each allocation of %s",
              side_names[by]);
-    test_result(refusals[by] > 100, method, "hardly any was refused");
+    test_result(refusals[by] > fewest[by], method, "hardly any was refused");
     test_prove(PROVE_REFUSED, method, refusals[by]);
   }
 }
