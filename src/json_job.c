@@ -8,109 +8,102 @@
 #include "json_text.h"
 #include "timestamp.h"
 
-/* Where the next byte goes; NULL once memory has run out. */
-typedef struct writer {
-  char *at;
-} writer;
-
-static void put(writer *to, const char *bytes, size_t length) {
-  if (to->at == NULL) return;
-  memcpy(to->at, bytes, length);
-  to->at += length;
+/* Each put_... writes at 'at' and returns where the next byte goes. */
+static inline char *put(char *at, const char *bytes, size_t length) {
+  memcpy(at, bytes, length);
+  return at + length;
 }
 
-#define PUT(to, literal) put(to, literal, sizeof(literal) - 1)
+#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
 
-/* Takes what a jt_json_... function wrote at 'to->at'. */
-static void advance(writer *to, size_t written) {
-  to->at = written == 0 ? NULL : to->at + written;
+static char *put_null(char *at) {
+  return PUT(at, "null");
 }
 
-static void put_string(writer *to, jt_text text) {
-  if (text.bytes == NULL) PUT(to, "null");
-  else if (to->at != NULL)
-    advance(to, jt_json_string(text.bytes, text.length, to->at));
+static char *put_string(char *at, jt_text text) {
+  return text.bytes == NULL ? put_null(at) : at + jt_json_string(text.bytes, text.length, at);
 }
 
-static void put_json(writer *to, jt_text text) {
-  if (text.bytes == NULL) PUT(to, "null");
-  else put(to, text.bytes, text.length);
+static char *put_json(char *at, jt_text text) {
+  return text.bytes == NULL ? put_null(at) : put(at, text.bytes, text.length);
 }
 
-static void put_time(writer *to, int64_t time) {
-  if (time == 0 || to->at == NULL) {
-    PUT(to, "null");
-    return;
-  }
-  PUT(to, "\"");
-  jt_timestamp_write(time, to->at);
-  to->at += JT_TIMESTAMP_LENGTH;
-  PUT(to, "\"");
+static char *put_time(char *at, int64_t time) {
+  if (time == 0) return put_null(at);
+  *at++ = '"';
+  jt_timestamp_write(time, at);
+  at += JT_TIMESTAMP_LENGTH;
+  *at++ = '"';
+  return at;
 }
 
-static void put_real(writer *to, double value) {
-  if (to->at != NULL) advance(to, jt_json_real(value, to->at));
+/* The names of statuses are plain, whatever the job holds. What is copied behind the
+   name is written over. */
+static char *put_status(char *at, jt_status status) {
+  jt_text name = jt_status_text(status);
+  *at++ = '"';
+  memcpy(at, name.bytes, JT_STATUS_ROOM);
+  at += name.length;
+  *at++ = '"';
+  return at;
 }
 
-static void put_unsigned(writer *to, uint64_t value) {
-  if (to->at != NULL) advance(to, jt_json_unsigned(value, to->at));
-}
-
-/* The names of statuses are plain, whatever the job holds. */
-static void put_status(writer *to, jt_status status) {
-  const char *name = jt_status_name(status);
-  PUT(to, "\"");
-  put(to, name, strlen(name));
-  PUT(to, "\"");
+/* Most jobs have none of the four. */
+static char *put_blobs(char *at, const jt_job *job) {
+  if (job->blobs == 0)
+    return PUT(at, ",\"result\":null,\"error\":null,\"meta\":null,\"cancel_requested\":null");
+  at = PUT(at, ",\"result\":");
+  at = put_json(at, jt_job_part(job, JT_RESULT));
+  at = PUT(at, ",\"error\":");
+  at = put_string(at, jt_job_part(job, JT_ERROR));
+  at = PUT(at, ",\"meta\":");
+  at = put_json(at, jt_job_part(job, JT_META));
+  at = PUT(at, ",\"cancel_requested\":");
+  return put_string(at, jt_job_part(job, JT_CANCEL));
 }
 
 /* No byte takes more than six: of a short text that is near enough, and five of
    them fit into the buffers that callers have at hand. */
 static size_t string_bound(jt_text text) {
-  return text.bytes == NULL ? sizeof "null"
-       : text.length <= 48 ? 6 * text.length + 2
-       : jt_json_string_bound(text.bytes, text.length);
+  return text.length <= 48 ? 6 * text.length + 2
+                           : jt_json_string_bound(text.bytes, text.length);
 }
 
-size_t jt_json_job_bound(const jt_job *job) {
-  const size_t skeleton = 512;  /* names, status, numbers, times: at most 400 */
-  return skeleton + 2 * string_bound(jt_job_part(job, JT_ID)) +
-         string_bound(jt_job_part(job, JT_STEP)) +
-         string_bound(jt_job_part(job, JT_ERROR)) +
-         string_bound(jt_job_part(job, JT_CANCEL)) +
+static size_t blobs_bound(const jt_job *job) {
+  return string_bound(jt_job_part(job, JT_ERROR)) + string_bound(jt_job_part(job, JT_CANCEL)) +
          jt_job_part(job, JT_RESULT).length + jt_job_part(job, JT_META).length;
 }
 
+size_t jt_json_job_bound(const jt_job *job) {
+  const size_t skeleton = 512;  /* names, status, numbers, times, null: at most 400 */
+  return skeleton + 2 * string_bound(jt_job_part(job, JT_ID)) +
+         string_bound(jt_job_part(job, JT_STEP)) + (job->blobs != 0 ? blobs_bound(job) : 0);
+}
+
 size_t jt_json_job(const jt_job *job, char *out) {
-  writer to = { out };
-  PUT(&to, "{\"task_id\":");
-  put_string(&to, jt_job_part(job, JT_ID));
-  PUT(&to, ",\"task_type\":");
-  put_string(&to, jt_job_type(job));
-  PUT(&to, ",\"status\":");
-  put_status(&to, job->status);
-  PUT(&to, ",\"progress\":");
-  put_real(&to, job->progress);
-  PUT(&to, ",\"current_step\":");
-  put_string(&to, jt_job_part(job, JT_STEP));
-  PUT(&to, ",\"result\":");
-  put_json(&to, jt_job_part(job, JT_RESULT));
-  PUT(&to, ",\"error\":");
-  put_string(&to, jt_job_part(job, JT_ERROR));
-  PUT(&to, ",\"meta\":");
-  put_json(&to, jt_job_part(job, JT_META));
-  PUT(&to, ",\"cancel_requested\":");
-  put_string(&to, jt_job_part(job, JT_CANCEL));
-  PUT(&to, ",\"created_at\":");
-  put_time(&to, job->created_at);
-  PUT(&to, ",\"updated_at\":");
-  put_time(&to, job->updated_at);
-  PUT(&to, ",\"started_at\":");
-  put_time(&to, job->started_at);
-  PUT(&to, ",\"finished_at\":");
-  put_time(&to, job->finished_at);
-  PUT(&to, ",\"version\":");
-  put_unsigned(&to, job->version);
-  PUT(&to, "}");
-  return to.at == NULL ? 0 : (size_t)(to.at - out);
+  char *at = PUT(out, "{\"task_id\":");
+  at = put_string(at, jt_job_part(job, JT_ID));
+  at = PUT(at, ",\"task_type\":");
+  at = put_string(at, jt_job_type(job));
+  at = PUT(at, ",\"status\":");
+  at = put_status(at, job->status);
+  at = PUT(at, ",\"progress\":");
+  size_t progress = jt_json_real(job->progress, at);
+  if (progress == 0) return 0;
+  at += progress;
+  at = PUT(at, ",\"current_step\":");
+  at = put_string(at, jt_job_part(job, JT_STEP));
+  at = put_blobs(at, job);
+  at = PUT(at, ",\"created_at\":");
+  at = put_time(at, job->created_at);
+  at = PUT(at, ",\"updated_at\":");
+  at = put_time(at, job->updated_at);
+  at = PUT(at, ",\"started_at\":");
+  at = put_time(at, job->started_at);
+  at = PUT(at, ",\"finished_at\":");
+  at = put_time(at, job->finished_at);
+  at = PUT(at, ",\"version\":");
+  at += jt_json_unsigned(job->version, at);
+  at = PUT(at, "}");
+  return (size_t)(at - out);
 }

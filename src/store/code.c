@@ -27,11 +27,17 @@ static const struct {
   [JT_IN_USE] = { "in_use", "the store is in use already" },
 };
 
-static const char *const statuses[JT_STATUSES] = {
-  [JT_PENDING] = "pending",
-  [JT_RUNNING] = "running",
-  [JT_COMPLETED] = "completed",
-  [JT_FAILED] = "failed",
+#define STATUS(name) { name, sizeof(name) - 1 }
+
+static const struct {
+  char name[JT_STATUS_ROOM];
+  size_t length;
+} statuses[JT_STATUSES + 1] = {
+  [JT_PENDING] = STATUS("pending"),
+  [JT_RUNNING] = STATUS("running"),
+  [JT_COMPLETED] = STATUS("completed"),
+  [JT_FAILED] = STATUS("failed"),
+  [JT_STATUSES] = STATUS("unknown"),
 };
 
 const char *jt_code_name(jt_code code) {
@@ -42,6 +48,11 @@ const char *jt_code_message(jt_code code) {
   return (unsigned)code < JT_CODES ? codes[code].message : "unknown code";
 }
 
+jt_text jt_status_text(jt_status status) {
+  unsigned i = (unsigned)status < JT_STATUSES ? status : JT_STATUSES;
+  return (jt_text){ statuses[i].name, statuses[i].length };
+}
+
 const char *jt_status_name(jt_status status) {
-  return (unsigned)status < JT_STATUSES ? statuses[status] : "unknown";
+  return jt_status_text(status).bytes;
 }

@@ -104,6 +104,10 @@ typedef struct jt_text {
   size_t length;
 } jt_text;
 
+/* A status's name as a text, of which so many bytes can be read, whatever its length. */
+#define JT_STATUS_ROOM 16u
+jt_text jt_status_text(jt_status status);
+
 /* What all times of jobs are taken from: microseconds since the epoch, by the
    system's clock; from 1 to JT_TIME_SAFE, whatever the clock says. */
 int64_t jt_now(void);
