@@ -53,7 +53,7 @@ static void push_time(lua_State *L, int64_t time) {
     lua_pushnil(L);
     return;
   }
-  jt_timestamp_write(time, text);
+  jt_timestamp_write(jt_timestamp_last_here(), time, text);
   lua_pushlstring(L, text, sizeof text);
 }
 

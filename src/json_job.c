@@ -28,10 +28,10 @@ static char *put_json(char *at, jt_text text) {
   return text.bytes == NULL ? put_null(at) : put(at, text.bytes, text.length);
 }
 
-static char *put_time(char *at, int64_t time) {
+static char *put_time(char *at, int64_t time, jt_timestamp_last *last) {
   if (time == 0) return put_null(at);
   *at++ = '"';
-  jt_timestamp_write(time, at);
+  jt_timestamp_write(last, time, at);
   at += JT_TIMESTAMP_LENGTH;
   *at++ = '"';
   return at;
@@ -81,6 +81,7 @@ size_t jt_json_job_bound(const jt_job *job) {
 }
 
 size_t jt_json_job(const jt_job *job, char *out) {
+  jt_timestamp_last *last = jt_timestamp_last_here();
   char *at = PUT(out, "{\"task_id\":");
   at = put_string(at, jt_job_part(job, JT_ID));
   at = PUT(at, ",\"task_type\":");
@@ -95,13 +96,13 @@ size_t jt_json_job(const jt_job *job, char *out) {
   at = put_string(at, jt_job_part(job, JT_STEP));
   at = put_blobs(at, job);
   at = PUT(at, ",\"created_at\":");
-  at = put_time(at, job->created_at);
+  at = put_time(at, job->created_at, last);
   at = PUT(at, ",\"updated_at\":");
-  at = put_time(at, job->updated_at);
+  at = put_time(at, job->updated_at, last);
   at = PUT(at, ",\"started_at\":");
-  at = put_time(at, job->started_at);
+  at = put_time(at, job->started_at, last);
   at = PUT(at, ",\"finished_at\":");
-  at = put_time(at, job->finished_at);
+  at = put_time(at, job->finished_at, last);
   at = PUT(at, ",\"version\":");
   at += jt_json_unsigned(job->version, at);
   at = PUT(at, "}");

@@ -4,6 +4,7 @@
 */
 #include "timestamp.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "digits.h"
@@ -13,14 +14,7 @@
 #define FIRST (-719528 * DAY)            /* 0000-01-01 */
 #define LAST (2932897 * DAY - 1)         /* the last microsecond of 9999 */
 
-enum {
-  DATE_LENGTH = 10,                      /* of "2026-11-23" */
-  SECOND_LENGTH = DATE_LENGTH + 9        /* and "T17:42:36" */
-};
-
-static int64_t bounded(int64_t time) {
-  return time < FIRST ? FIRST : time > LAST ? LAST : time;
-}
+#define DATE_LENGTH 10                   /* of "2026-11-23" */
 
 /* Three numbers below 100, with what 'text' has between them: "00:00:00". */
 static void put_three(char *out, uint32_t a, uint32_t b, uint32_t c, const char text[9]) {
@@ -57,32 +51,37 @@ static void put_fraction(char *out, uint32_t microseconds) {
   jt_digits_write(jt_digits(10 * microseconds), ".000000Z", out);
 }
 
-/*
-** What this thread has written last, but its fraction, and when its day and its second
-** began: times are mostly of one day, and those of a job often of one second. Before the
-** first one it is the day before all days, in which no time is.
-*/
-static _Thread_local struct {
-  int64_t day, second;
-  char text[SECOND_LENGTH];
-} last = { FIRST - DAY, FIRST - DAY, "" };
+/* Inlined, it would be asked for at each use: to gcc an address is cheap. */
+__attribute__((noinline))
+jt_timestamp_last *jt_timestamp_last_here(void) {
+  static _Thread_local jt_timestamp_last last = { 0, 0, "1970-01-01T00:00:00" };
+  return &last;
+}
 
-static void move_to_day(int64_t time) {
+/* From 'start' on, which is no more than 'length' before it. */
+static bool is_within(int64_t time, int64_t start, int64_t length) {
+  return (uint64_t)time - (uint64_t)start < (uint64_t)length;
+}
+
+static void move_to_day(jt_timestamp_last *last, int64_t time) {
   uint32_t days = (uint32_t)((time - FIRST) / DAY);
-  put_date(last.text, days);
-  last.day = FIRST + days * DAY;
+  put_date(last->text, days);
+  last->day = FIRST + days * DAY;
 }
 
-static void move_to_second(int64_t time) {
-  if (time < last.day || time - last.day >= DAY) move_to_day(time);
-  uint32_t seconds = (uint32_t)((time - last.day) / SECOND);
-  put_time_of_day(last.text + DATE_LENGTH, seconds);
-  last.second = last.day + seconds * SECOND;
+static void move_to_second(jt_timestamp_last *last, int64_t time) {
+  if (!is_within(time, last->day, DAY)) move_to_day(last, time);
+  uint32_t seconds = (uint32_t)((time - last->day) / SECOND);
+  put_time_of_day(last->text + DATE_LENGTH, seconds);
+  last->second = last->day + seconds * SECOND;
 }
 
-void jt_timestamp_write(int64_t time, char out[JT_TIMESTAMP_LENGTH]) {
-  time = bounded(time);
-  if (time < last.second || time - last.second >= SECOND) move_to_second(time);
-  memcpy(out, last.text, SECOND_LENGTH);
-  put_fraction(out + SECOND_LENGTH, (uint32_t)(time - last.second));
+void jt_timestamp_write(jt_timestamp_last *last, int64_t time,
+                        char out[JT_TIMESTAMP_LENGTH]) {
+  if (!is_within(time, last->second, SECOND)) {
+    time = time < FIRST ? FIRST : time > LAST ? LAST : time;
+    move_to_second(last, time);
+  }
+  memcpy(out, last->text, JT_TIMESTAMP_SECOND);
+  put_fraction(out + JT_TIMESTAMP_SECOND, (uint32_t)(time - last->second));
 }

@@ -26,7 +26,7 @@ static void expect(int64_t seconds, int micros, char out[64]) {
 
 static bool is_written(int64_t micros, const char *expected) {
   char text[JT_TIMESTAMP_LENGTH];
-  jt_timestamp_write(micros, text);
+  jt_timestamp_write(jt_timestamp_last_here(), micros, text);
   if (memcmp(text, expected, sizeof text) == 0) return true;
   printf("    %.*s, not %s\n", JT_TIMESTAMP_LENGTH, text, expected);
   return false;
@@ -74,19 +74,29 @@ static void after_another(void) {
   test_result(right, "each after each", "another text than alone");
 }
 
-/* The very first one of a thread. */
-static void *write_first(void *time) {
-  return is_written(*(int64_t *)time, "0000-01-01T00:00:00.000000Z") ? time : NULL;
+typedef struct first {
+  int64_t time;
+  const char *text;
+  bool right;
+} first;
+
+static void *write_first(void *context) {
+  first *of = context;
+  of->right = is_written(of->time, of->text);
+  return NULL;
 }
 
+/* What a thread has written last is there before it has written anything, too. */
 static void first_of_a_thread(void) {
-  int64_t times[] = { INT64_MIN, -62167219200000000 };
+  first firsts[] = { { INT64_MIN, "0000-01-01T00:00:00.000000Z", false },
+                     { 0, "1970-01-01T00:00:00.000000Z", false },
+                     { 86399999999, "1970-01-01T23:59:59.999999Z", false },
+                     { -1, "1969-12-31T23:59:59.999999Z", false } };
   bool right = true;
-  for (int i = 0; i < 2; i++) {
+  for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
     pthread_t thread;
-    void *result = NULL;
-    right = right && pthread_create(&thread, NULL, write_first, &times[i]) == 0 &&
-            pthread_join(thread, &result) == 0 && result != NULL;
+    right = right && pthread_create(&thread, NULL, write_first, &firsts[i]) == 0 &&
+            pthread_join(thread, NULL) == 0 && firsts[i].right;
   }
   test_result(right, "the first of a thread", "see above");
 }
