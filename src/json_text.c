@@ -174,30 +174,39 @@ size_t jt_json_integer(int64_t value, char *out) {
 }
 
 /*
-** 'value', below 10^9, with so many decimals that 'power' is ten to their number, 15 at
-** most, without the zeros at their end; 0: these do not do. Both dividing by a power of ten
-** and reading a decimal round correctly, so a quotient that is 'value' means that the decimal
-** reads back as 'value'; and no other of 15 digits does, nor of fewer.
+** 'value' times 'power', a power of ten, if that is a whole number that as a decimal reads
+** back as 'value'; 10^15 at most. Both dividing by a power of ten and reading a decimal round
+** correctly, so a quotient that is 'value' means that the decimal reads back; and no other
+** one of 15 digits does, nor of fewer.
 */
-static inline size_t write_decimals(double value, uint64_t power, char *out) {
-  uint64_t scaled = (uint64_t)(value * (double)power + 0.5);
-  if ((double)scaled / (double)power != value) return 0;
-  size_t at = jt_json_unsigned(scaled / power, out);
-  uint64_t sixteen = scaled % power * (UINT64_C(10000000000000000) / power);
-  uint64_t first = jt_digits((uint32_t)(sixteen / EIGHT));
-  uint64_t second = jt_digits((uint32_t)(sixteen % EIGHT));
+static inline bool as_whole(double value, double power, uint64_t *whole) {
+  *whole = (uint64_t)(value * power + 0.5);
+  return (double)*whole / power == value;
+}
+
+/* 'rest' are sixteen decimals; zeros at their end are left out, but for the first. */
+static size_t write_decimal(uint64_t whole, uint64_t rest, char *out) {
+  size_t at = jt_json_unsigned(whole, out);
+  uint64_t digits = jt_digits((uint32_t)(rest / EIGHT));
+  uint32_t behind = (uint32_t)(rest % EIGHT);
   out[at++] = '.';
-  jt_digits_write(first, zeros, out + at);
-  jt_digits_write(second, zeros, out + at + 8);
-  if (second != 0) return at + 16 - jt_digits_trailing(second);
-  return at + (first != 0 ? 8 - jt_digits_trailing(first) : 1);
+  jt_digits_write(digits, zeros, out + at);
+  if (behind != 0) {
+    digits = jt_digits(behind);
+    at += 8;
+    jt_digits_write(digits, zeros, out + at);
+  }
+  return at + (digits != 0 ? 8 - jt_digits_trailing(digits) : 1);
 }
 
 /* As most are. Below 0.0001 many zeros would be longer than an exponent. */
 static size_t write_short(double value, char *out) {
+  uint64_t whole;
   if (value >= 0.0001 && value < 1)
-    return write_decimals(value, UINT64_C(1000000000000000), out);
-  return value < 1e9 ? write_decimals(value, 1000000, out) : 0;
+    return as_whole(value, 1e15, &whole) ? write_decimal(0, whole * 10, out) : 0;
+  if (value < 1e9 && as_whole(value, 1e6, &whole))
+    return write_decimal(whole / 1000000, whole % 1000000 * UINT64_C(10000000000), out);
+  return 0;
 }
 
 __extension__ typedef unsigned __int128 wide;
