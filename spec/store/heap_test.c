@@ -156,6 +156,21 @@ static void takes_all_of_it(void) {
   }
 }
 
+/* A word that is all free, before one that is not: no place for a longer run, also where
+   that is a number of whole words. */
+static void a_word_is_no_place_for_two(void) {
+  enum { WORD = 64, WORDS = 16, UNITS = WORD * WORDS };
+  for (uint32_t units = WORD + 1; units <= 8 * WORD; units++) {
+    heap h = heap_make(UNITS);
+    for (uint32_t i = 0; i < WORDS / 2; i++) CHECK(take(&h, WORD));
+    give(&h, 0);                  /* the hint is there now */
+    CHECK(take(&h, units));
+    CHECK_INT(h.held[h.count - 1].unit, h.first + UNITS / 2);
+    check_map(&h);
+    heap_free(&h);
+  }
+}
+
 /* What updates do, for a long time, at a steady load: a new run is taken before
    an old one is given back. */
 static void churn(uint32_t units, uint32_t load, uint32_t longest, double bound) {
@@ -260,7 +275,7 @@ static void lies_in_the_header_do_no_harm(void) {
 
 static const check_case cases[] = {
   CASE(takes_when_there_is_a_run), CASE(takes_when_there_is_a_run_in_a_large_heap),
-  CASE(takes_across_the_mark), CASE(takes_all_of_it),
+  CASE(takes_across_the_mark), CASE(takes_all_of_it), CASE(a_word_is_no_place_for_two),
   CASE(churn_of_small_runs_stays_low), CASE(churn_of_mixed_runs_stays_low),
   CASE(churn_with_long_runs_among_short_ones),
   CASE(goes_on_where_room_was_found), CASE(recovery_counts_what_is_claimed),
