@@ -28,15 +28,18 @@ int64_t jt_last_tick(void) {
   return time_by(CLOCK_REALTIME_COARSE);
 }
 
-static bool expired_at(const jt_store *store, int64_t finished_at, int64_t now) {
-  int64_t retention = (int64_t)jt_word_load(&store->header->retention);
+static int64_t retention_of(const jt_store *store) {
+  return (int64_t)jt_word_load(&store->header->retention);
+}
+
+static bool expired_by(int64_t retention, int64_t finished_at, int64_t now) {
   return retention >= 0 && finished_at <= now - retention;
 }
 
 bool jt_expired(const jt_store *store, const jt_record_words *words) {
-  return jt_status_finished(jt_words_status(words)) &&
-         (int64_t)jt_word_load(&store->header->retention) >= 0 &&
-         expired_at(store, jt_words_finished_at(words), jt_now());
+  int64_t retention = retention_of(store);
+  return jt_status_finished(jt_words_status(words)) && retention >= 0 &&
+         expired_by(retention, jt_words_finished_at(words), jt_now());
 }
 
 jt_code jt_store_set_retention(jt_store *store, int64_t retention) {
@@ -110,15 +113,20 @@ static candidates candidates_for(const jt_store *store, uint64_t share) {
   return oldest;
 }
 
+/*
+** By one retention, though it may be changed meanwhile, without the lock: a pass that goes
+** by two of them empties one part of the index and leaves another full. What comes later
+** goes to all of it, and searches in the full part get hundreds of cells long.
+*/
 uint64_t jt_evict(jt_store *store, uint32_t keep, uint64_t share) {
   candidates oldest = candidates_for(store, share);
   uint64_t removed = 0;
-  int64_t now = jt_now();
+  int64_t now = jt_now(), retention = retention_of(store);
   jt_record record;
   uint32_t unit;
   for (uint32_t at = 0; at < store->geometry.cells; at++) {
     if (at == keep || !finished_at(store, at, &unit, &record)) continue;
-    if (expired_at(store, record.finished_at, now)) {
+    if (expired_by(retention, record.finished_at, now)) {
       jt_remove(store, at, unit, &record);
       removed++;
     } else {
