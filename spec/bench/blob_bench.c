@@ -78,8 +78,8 @@ static void measure_replace(const bench *b, int who, uint64_t stamp) {
 }
 
 /* What is replaced, get finds in the next rounds. */
-static void measure(bench *b, uint32_t rounds) {
-  bench_random random = { b->size };
+static void measure(bench *b, uint32_t rounds, uint32_t pass) {
+  bench_random random = { b->size + pass };
   for (uint32_t round = 0; round < rounds; round++) {
     uint64_t stamp = (uint64_t)(round + 1) << 32;
     choose(b, &random);
@@ -121,14 +121,16 @@ static void release(bench *b) {
   free(b->stamp), free(b->index), free(b->id), free(b->result), free(b->out);
 }
 
-static void measure_size(bench *b, const char *folder, uint32_t rounds, size_t size) {
-  bench_progress("results of %zu bytes", size);
+/* One pass; there are as many as peers, so that each opens its store first once. */
+static void measure_size(bench *b, const char *folder, uint32_t rounds, size_t size,
+                         uint32_t pass) {
   prepare(b, size);
   for (int i = 0; i < BENCH_PEERS; i++) {
-    b->store[i] = bench_peers[i]->open(folder, b->jobs, size);
-    fill(b, i);
+    int who = bench_turn(pass, i);
+    b->store[who] = bench_peers[who]->open(folder, b->jobs, size);
+    fill(b, who);
   }
-  measure(b, rounds);
+  measure(b, rounds / BENCH_PEERS + 1, pass);
   for (int i = 0; i < BENCH_PEERS; i++) {
     verify(b, i);
     bench_peers[i]->close(b->store[i]);
@@ -140,7 +142,11 @@ int main(int count, char **arguments) {
   if (count < 5) bench_die("usage: blob_bench FOLDER ROUNDS JOBS BYTES...");
   uint32_t rounds = (uint32_t)strtoul(arguments[2], NULL, 10);
   bench b = { .jobs = (uint32_t)strtoul(arguments[3], NULL, 10) };
-  for (int i = 4; i < count; i++)
-    measure_size(&b, arguments[1], rounds, strtoul(arguments[i], NULL, 10));
+  for (int i = 4; i < count; i++) {
+    size_t size = strtoul(arguments[i], NULL, 10);
+    bench_progress("results of %zu bytes", size);
+    for (uint32_t pass = 0; pass < BENCH_PEERS; pass++)
+      measure_size(&b, arguments[1], rounds, size, pass);
+  }
   return 0;
 }

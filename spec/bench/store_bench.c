@@ -37,9 +37,11 @@ static void *allocate(size_t count, size_t size) {
 
 /* ------------------------------------------------------------------- create */
 
-static void open_all(bench *b, const char *folder) {
-  for (int i = 0; i < BENCH_PEERS; i++)
-    b->store[i] = bench_peers[i]->open(folder, b->jobs, 0);
+static void open_all(bench *b, const char *folder, uint32_t pass) {
+  for (int i = 0; i < BENCH_PEERS; i++) {
+    int who = bench_turn(pass, i);
+    b->store[who] = bench_peers[who]->open(folder, b->jobs, 0);
+  }
 }
 
 static void close_all(bench *b) {
@@ -71,11 +73,11 @@ static void create_all(bench *b, uint32_t round) {
 }
 
 /* Fills fresh stores, so many times; the last ones stay open. */
-static void measure_create(bench *b, const char *folder, uint32_t times) {
+static void measure_create(bench *b, const char *folder, uint32_t pass, uint32_t times) {
   for (uint32_t i = 0; i < b->jobs; i++) b->id[i] = bench_make_id(i);
   for (uint32_t round = 0; round < times; round++) {
     if (round > 0) close_all(b);
-    open_all(b, folder);
+    open_all(b, folder, pass);
     create_all(b, round);
   }
 }
@@ -145,8 +147,8 @@ static void measure_update(const bench *b, int who, bench_random random) {
 }
 
 /* What update wrote, get finds in the next round, and verify_all after the last. */
-static void measure_calls(bench *b) {
-  bench_random random = { b->jobs };
+static void measure_calls(bench *b, uint32_t pass) {
+  bench_random random = { b->jobs + pass };
   for (uint32_t round = 0; round < b->rounds; round++) {
     choose(b, &random);
     bench_random others = { ~random.state };
@@ -170,27 +172,27 @@ static void verify_all(const bench *b) {
 /* Large stores take long to fill. */
 static uint32_t creations(uint32_t jobs, uint32_t rounds) {
   uint32_t times = jobs > 100000 ? rounds / 30 : jobs > 10000 ? rounds / 10 : rounds / 5;
-  return times > 0 ? times : 1;
+  return times / BENCH_PEERS + 1;
 }
 
 /* Up to a size every job is called for before the timing, twice on average, so that
    what can be in the caches is. Large stores get few samples, but long ones. */
 static void plan(bench *b, uint32_t rounds) {
   bool large = b->jobs > 10000;
-  b->rounds = large ? (rounds + 3) / 4 : rounds;
+  b->rounds = (large ? (rounds + 3) / 4 : rounds) / BENCH_PEERS + 1;
   b->batch = large ? BATCH : BATCH / 5;
   b->warm_up = b->jobs <= 100000 ? 2 * b->jobs : BATCH;
 }
 
-static void measure(const char *folder, uint32_t rounds, uint32_t jobs) {
+/* One pass; there are as many as peers, so that each opens its store first once. */
+static void measure(const char *folder, uint32_t rounds, uint32_t jobs, uint32_t pass) {
   bench *b = allocate(1, sizeof *b);
-  bench_progress("%u jobs", jobs);
   b->jobs = jobs;
   plan(b, rounds);
   b->progress = allocate(jobs, sizeof *b->progress);
   b->id = allocate(jobs > BATCH ? jobs : BATCH, sizeof *b->id);
-  measure_create(b, folder, creations(jobs, rounds));
-  measure_calls(b);
+  measure_create(b, folder, pass, creations(jobs, rounds));
+  measure_calls(b, pass);
   verify_all(b);
   close_all(b);
   free(b->id);
@@ -202,7 +204,11 @@ int main(int count, char **arguments) {
   if (count < 4) bench_die("usage: store_bench FOLDER ROUNDS JOBS...");
   uint32_t rounds = (uint32_t)strtoul(arguments[2], NULL, 10);
   bench_name_peers();
-  for (int i = 3; i < count; i++)
-    measure(arguments[1], rounds, (uint32_t)strtoul(arguments[i], NULL, 10));
+  for (int i = 3; i < count; i++) {
+    uint32_t jobs = (uint32_t)strtoul(arguments[i], NULL, 10);
+    bench_progress("%u jobs", jobs);
+    for (uint32_t pass = 0; pass < BENCH_PEERS; pass++)
+      measure(arguments[1], rounds, jobs, pass);
+  }
   return 0;
 }
