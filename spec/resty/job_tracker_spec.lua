@@ -51,10 +51,24 @@ describe("resty.job_tracker.setup", function()
       ["max_streams = 1.5"] = "setup: max_streams must be an integer from 1 to 1000000, got 1.5",
       ["max_body = -1"] = "setup: max_body must be an integer of bytes [^\n]*, got %-1",
       ['store = ""'] = 'setup: store must be the path of a store file, got ""',
+      ['store = "jobs\\0store"'] = "setup: store must be the path of a store file, got ",
       ["store_options = {}"] = "setup: store_options are of a store file: name it by store",
     }) do
       local trouble = trouble_of { setup = setup }
       assert.matches("init_by_lua[^\n]*:%d+: " .. message, trouble)
+    end
+  end)
+
+  it("does so of what is in store_options, whether nginx writes the store or reads it", function()
+    for options, message in pairs({
+      ['size = "64X"'] = 'size must be a number of bytes or a string such as "64M", got "64X"',
+      ["sizes = 1"] = 'unknown option "sizes"; the options are size, ',
+    }) do
+      for _, more in ipairs({ "cancel = true", "list = true" }) do
+        local trouble = trouble_of { store = "/nonexistent/jobs.store",
+          setup = ("store_options = { %s }, %s"):format(options, more) }
+        assert.matches("init_by_lua[^\n]*:%d+: setup: store_options: " .. message, trouble)
+      end
     end
   end)
 

@@ -90,7 +90,7 @@ function job_tracker.setup(options)
     error("setup: on_create and cancel need the module cjson (Debian: lua-cjson)", 2)
   end
   local trouble = source.use(settings, log)
-  if trouble then error("setup: the store cannot be opened: " .. trouble, 2) end
+  if trouble then error("setup: " .. trouble, 2) end
   lay_out()
 end
 

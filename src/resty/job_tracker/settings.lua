@@ -44,7 +44,9 @@ local function is_count(low, high)
   end
 end
 
-local function is_path(value) return type(value) == "string" and value ~= "" end
+local function is_path(value)
+  return type(value) == "string" and value ~= "" and not value:find("\0", 1, true)
+end
 
 local function is_base(value)
   return type(value) == "string" and value:find("^/[A-Za-z0-9._~/-]*$") ~= nil

@@ -64,14 +64,23 @@ local function open_again()
   return true
 end
 
+-- What is wrong with 'options', if anything is. open reads them before it looks at the file,
+-- and a folder is never a store; called by pcall, it names no line.
+local function mistake_in_options()
+  local called, message = pcall(require("job_tracker").JobTracker.open, "/", options)
+  return not called and message:gsub("^open: ", "store_options: ") or nil
+end
+
 ---@param settings table
 ---@param logger fun(level: string, message: string)
----@return string? trouble why a store that is to be written cannot be
+---@return string? trouble a wrong option, or why a store that is to be written cannot be
 function source.use(settings, logger)
   local JobTracker = require("job_tracker").JobTracker
   log = logger
   path, tracker, options, is_kept = nil, nil, {}, false
   for name, value in pairs(settings.store_options or {}) do options[name] = value end
+  local mistake = mistake_in_options()
+  if mistake then return mistake end
   if not settings.store then
     tracker = JobTracker
     return nil
@@ -79,7 +88,7 @@ function source.use(settings, logger)
     local opened, message = JobTracker.open(settings.store, options)
     path, tracker, is_kept = settings.store, opened, true
     file = identity()
-    return not opened and message or nil
+    return not opened and "the store cannot be opened: " .. message or nil
   end
   path, options.readonly = settings.store, true
   tried_at, complaint = nil, nil
