@@ -28,7 +28,7 @@ local of_jobs   ---@type string where the paths of jobs begin, up to the id
 local page      ---@type table the one for people; answers nothing where it is off
 local shown     ---@type table<table, boolean> the resources that people see on the page
 
-local LEVELS = { notice = ngx.NOTICE, warn = ngx.WARN }
+local LEVELS = { notice = ngx.NOTICE, warn = ngx.WARN, error = ngx.ERR }
 
 local function log(level, message) ngx.log(LEVELS[level], "job_tracker: ", message) end
 
@@ -164,8 +164,8 @@ function job_tracker.handle()
   if authorized(asked.action, id) then asked.answer(settings, id, headers) end
 end
 
----The tracker that the jobs are served from, for on_create and what it starts. nil while
----there is no store. To be asked for anew each time, unless nginx writes the store.
+---The tracker that the jobs are served from, for on_create and what it starts. nil, message,
+---code while there is no store. To be asked for anew each time, unless nginx writes the store.
 ---@return table?
 job_tracker.tracker = source.tracker
 

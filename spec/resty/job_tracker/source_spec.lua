@@ -37,6 +37,47 @@ local function expect_unavailable(response)
   assert.equal("1", response.headers["retry-after"])
 end
 
+local YET, CANNOT = "There is no job store yet%.",
+  "The job store cannot be opened; the server's error log says why%."
+
+-- The targets of requests that need the store; "old" stands for a job's id.
+local TARGETS = { "/jobs/old", "/jobs/old?wait=1", "/jobs/old/events", "/jobs", "/events" }
+
+-- Each worker answers each of these with 503 and the sentence.
+local function all_refuse(server, sentence, id)
+  for _, target in ipairs(TARGETS) do
+    target = target:gsub("old", id)
+    for _, response in pairs(server:request_from_each(target, "--max-time", "2")) do
+      if response.status ~= 503 then return false end
+      expect_unavailable(response)
+      if not response.body:find(sentence) then return false end
+    end
+  end
+  return true
+end
+
+local function all_have(server, id)
+  for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
+    if response.status ~= 200 then return false end
+  end
+  return true
+end
+
+-- A second later there is another attempt to open.
+local function pass_a_second()
+  local second = os.time()
+  wait_until(function() return os.time() > second end, "the next second")
+end
+
+local function chmod(mode) assert(os.execute(("chmod %s '%s'"):format(mode, path))) end
+
+-- Reads the first messages of a job's stream and of that of all jobs.
+local function expect_begun(one, all)
+  assert.truthy(one:next().retry and all:next().retry)
+  assert.truthy(one:next().data)
+  assert.equal("hello", all:next().event)
+end
+
 local function count_lines(server, words)
   local _, count = server:log():gsub(words, "")
   return count
@@ -50,6 +91,7 @@ describe("a store file", function()
       "/events" }) do
       for _, response in pairs(server:request_from_each(target)) do expect_unavailable(response) end
     end
+    assert.is_true(all_refuse(server, YET, "textbook_00000000"))
     assert.equal(503, server:request(UNKNOWN, "--head").status)
     local jobs = open_readable()
     local id = jobs.create_job("textbook")
@@ -71,13 +113,43 @@ describe("a store file", function()
     assert(os.execute("chmod 644 '" .. path .. "'"))
     local server = start()
     local workers = server:workers()
-    expect_unavailable(server:request(UNKNOWN))
+    assert.is_true(all_refuse(server, CANNOT, "textbook_00000000"))
     assert(os.remove(path))
     local jobs = open_readable()
     local id = jobs.create_job("textbook")
-    wait_until(function() return server:request("/jobs/" .. id).status == 200 end, "the store", 5)
-    status_server.expect_unharmed(server, workers)
+    wait_until(function() return all_have(server, id) end, "the store", 5)
+    -- The master's line, and each worker's.
+    assert.equal(3, count_lines(server, "%[error%][^\n]* is not a job store"))
+    assert.same(workers, server:workers())
     jobs.close()
+  end)
+
+  it("that nginx's workers may not read is 503, and the log says so, once", function()
+    local server = start()
+    local jobs = assert(JobTracker.open(path, { size = "1M" }))
+    local id = jobs.create_job("textbook")
+    chmod "000" -- workers that are not nobody are its owner
+    wait_until(function() return all_refuse(server, CANNOT, id) end, "each worker to look", 5)
+    for _ = 1, 2 do
+      pass_a_second()
+      assert.is_true(all_refuse(server, CANNOT, id))
+    end
+    assert.equal(2, count_lines(server, "%[error%][^\n]*cannot open[^\n]*Permission denied"))
+    assert.equal(2, count_lines(server, "%[error%]"))
+    chmod "644"
+    wait_until(function() return all_have(server, id) end, "each worker to open it", 5)
+    jobs.close()
+  end)
+
+  it("that is empty is being made, unless it stays so", function()
+    store_file.write(path, "")
+    chmod "644"
+    local server = status_server.start { store = path, setup = "list = true", workers = 1 }
+    assert.equal(0, count_lines(server, "%[error%]"))
+    wait_until(function() return server:request("/jobs").body:find(CANNOT) end, "a complaint", 5)
+    assert.equal(1, count_lines(server, "%[error%][^\n]*is not ready: it is empty"))
+    open_readable().close()
+    wait_until(function() return server:request("/jobs").status == 200 end, "the store", 5)
   end)
 
   it("that root alone may read is read by workers that are nobody", function()
@@ -110,6 +182,8 @@ describe("a store file", function()
     for _, response in pairs(server:request_from_each(UNKNOWN)) do
       assert.equal(404, response.status) -- none is there: the old one stays
     end
+    pass_a_second()
+    server:request_from_each(UNKNOWN)
     assert.equal(200, server:request("/jobs/" .. old_id).status)
     local new = open_readable()
     local id = new.create_job("textbook")
@@ -125,6 +199,60 @@ describe("a store file", function()
     end
     local message = assert(waiting:next())
     assert.equal('{"reason":"deleted"}', message.data)
+    status_server.expect_unharmed(server, workers)
+    old.close()
+    new.close()
+  end)
+
+  it("that takes the place of another and cannot be opened ends that one", function()
+    local old = open_readable()
+    local id = old.create_job("textbook")
+    local server = start()
+    local workers = server:workers()
+    local one, all = wire.ask(server, "/jobs/" .. id .. "/events"), wire.ask(server, "/events")
+    expect_begun(one, all)
+    local poll = wire.connect(server)
+    poll:send(("GET /jobs/%s?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n"):format(id))
+    store_file.write(path .. ".new", "")
+    assert(os.execute(("chmod 000 '%s.new'"):format(path)))
+    assert(os.rename(path .. ".new", path))
+    assert.is_nil(one:next(5)) -- no "deleted"
+    assert.is_nil(all:next(5))
+    assert.same({ "end", "end" }, { one.ended, all.ended })
+    assert.is_true(poll:read_head(5))
+    assert.equal(503, poll.status)
+    wait_until(function() return all_refuse(server, CANNOT, id) end, "each worker to look", 5)
+    pass_a_second()
+    assert.is_true(all_refuse(server, CANNOT, id))
+    assert.equal(2, count_lines(server, "%[error%][^\n]*Permission denied"))
+    assert.equal(2, count_lines(server, "%[error%]"))
+    assert(os.remove(path))
+    local new = open_readable()
+    local new_id = new.create_job("textbook")
+    wait_until(function() return all_have(server, new_id) end, "each worker to open it", 5)
+    assert.equal(404, server:request("/jobs/" .. id).status)
+    expect_begun(wire.ask(server, "/jobs/" .. new_id .. "/events"), wire.ask(server, "/events"))
+    assert.same(workers, server:workers())
+    old.close()
+    new.close()
+  end)
+
+  it("that is removed is served until there is another, of which streams tell", function()
+    local old = open_readable()
+    local id = old.create_job("textbook")
+    local server = start()
+    local workers = server:workers()
+    local one, all = wire.ask(server, "/jobs/" .. id .. "/events"), wire.ask(server, "/events")
+    expect_begun(one, all)
+    assert(os.remove(path))
+    pass_a_second()
+    pass_a_second()
+    assert(old.update_job(id, { current_step = "by one who has it open" }))
+    assert.matches("by one who has it open", one:next().data)
+    assert.matches("by one who has it open", all:next().data)
+    local new = open_readable()
+    assert.equal("end", one:next().event)
+    assert.equal("reset", all:next().event)
     status_server.expect_unharmed(server, workers)
     old.close()
     new.close()
@@ -170,7 +298,7 @@ describe("a store file", function()
       for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
         assert.equal(404, response.status)
       end
-      return count_lines(server, "%[warn%][^\n]* is another file now") == 2
+      return count_lines(server, "%[error%][^\n]* is another file now") == 2
     end, "each worker to notice", 5)
     assert.equal(old.get_json(old_id), server:request("/jobs/" .. old_id).body)
     server:reload()
@@ -178,7 +306,7 @@ describe("a store file", function()
     for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
       assert.equal(new.get_json(id), response.body)
     end
-    assert.equal(2, count_lines(server, "%[warn%]"))
+    assert.equal(2, count_lines(server, "%[error%]"))
     old.close()
     new.close()
   end)
@@ -194,7 +322,8 @@ describe("a store file", function()
       assert(io.open(path, "w")):close()
       for _, target in ipairs({ "/jobs/" .. id, "/jobs", "/jobs/" .. id .. "?wait=0.1" }) do
         for _, response in pairs(server:request_from_each(target)) do
-          status_server.expect_problem(500, response, target)
+          -- Until it has been tried to open what is there.
+          status_server.expect_problem(response.status == 500 and 500 or 503, response, target)
         end
       end
       if how == "replaced" then assert(os.remove(path)) end
@@ -219,7 +348,8 @@ describe("a store file", function()
     open_readable().close()
     local server = status_server.start { store = path, setup = "metrics = true" }
     assert(io.open(path, "w")):close()
-    status_server.expect_problem(500, server:request("/metrics"))
+    local response = server:request("/metrics")
+    status_server.expect_problem(response.status == 500 and 500 or 503, response)
     local jobs = open_readable()
     jobs.create_job("textbook")
     jobs.close()

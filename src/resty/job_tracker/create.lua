@@ -145,8 +145,8 @@ function create.cancel(settings, id)
   if not good then
     return problem.answer(400, "The body must be an object; reason, a text of at most 4096 bytes.")
   end
-  local tracker = source.tracker()
-  if not tracker then return problem.refused("no store", "unavailable") end
+  local tracker, trouble, state = source.tracker()
+  if not tracker then return problem.refused(trouble --[[@as string]], state) end
   local done, message, code = tracker.cancel_job(id, reason)
   if code == "invalid_transition" then
     return problem.answer(409, "The job is finished; it can no longer be cancelled.")

@@ -87,7 +87,7 @@ local function long_poll(settings, id, seconds, have)
     watched:wait(bell, math.min(seconds, LONGEST_WAIT),
       function(self) return self.version ~= have end)
   end)
-  if not watched.json then return problem.refused("the job is damaged", watched.code) end
+  if not watched.json then return problem.refused("the job cannot be read", watched.code) end
   jobs.send(watched.json, watched.version --[[@as integer]])
 end
 

@@ -57,8 +57,8 @@ function list.get(settings)
   local options
   if arguments then options, complaint = wanted(arguments) end
   if not options then return problem.answer(400, complaint --[[@as string]]) end
-  local tracker = source.tracker()
-  if not tracker then return problem.refused("no store", "unavailable") end
+  local tracker, trouble, state = source.tracker()
+  if not tracker then return problem.refused(trouble --[[@as string]], state) end
   local version = tracker.version() -- from before the look: what comes during it is told later
   local jobs, next_cursor, code = tracker.list_jobs(options)
   if not jobs then

@@ -147,8 +147,8 @@ end
 
 ---GET metrics
 function metrics.get()
-  local tracker = source.tracker()
-  if not tracker then return problem.refused("no store", "unavailable") end
+  local tracker, trouble, state = source.tracker()
+  if not tracker then return problem.refused(trouble --[[@as string]], state) end
   if not is_fresh() then
     local done, message, code = renew(tracker)
     if not done then return problem.refused(message, code) end

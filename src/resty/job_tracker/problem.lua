@@ -66,8 +66,10 @@ function problem.refused(message, code)
     problem.not_found()
   elseif code == "busy" then
     problem.answer(503, "The job store is busy at this moment.")
-  elseif code == "unavailable" then
-    problem.answer(503, "The job store cannot be read yet.")
+  elseif code == "absent" then
+    problem.answer(503, "There is no job store yet.") -- page.html knows this sentence
+  elseif code == "unreadable" then
+    problem.answer(503, "The job store cannot be opened; the server's error log says why.")
   elseif code == "full" then
     problem.answer(503, "There is no room for another job.")
   else

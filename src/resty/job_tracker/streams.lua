@@ -6,7 +6,6 @@
 local jobs = require "resty.job_tracker.jobs"
 local problem = require "resty.job_tracker.problem"
 local request = require "resty.job_tracker.request"
-local source = require "resty.job_tracker.source"
 local watch = require "resty.job_tracker.watch"
 
 local streams = {}
@@ -145,6 +144,7 @@ local function follow_all(watched, bell, place)
   while place.after and not watch.ending() do
     if watched:wait(bell, HEARTBEAT, is_new) then
       local number, store = watched.number, watched.store
+      if not store then return end
       if store ~= place.store then
         place.after = start_over(watched)
       else
@@ -172,10 +172,10 @@ function streams.all(settings)
   if last == false then return end
   if ngx.req.get_method() == "HEAD" then return begin() end
   if too_many(settings) then return end
-  local watched = watch.all()
-  if not watched then return problem.refused("no store", "unavailable") end
+  local watched, now, state = watch.all()
+  if not watched then return problem.refused(now --[[@as string]], state) end
   watched:hold(function(bell)
-    local first, from = opening(last, (source.tracker().version()))
+    local first, from = opening(last, now)
     local place = { store = watched.store, number = watched.number, after = from }
     begin()
     if not send(RETRY .. first) then return end

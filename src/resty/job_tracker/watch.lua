@@ -27,7 +27,7 @@ local TURNS = 600
 ---@field changes table? of a watch of all jobs: the last batch
 ---@field number integer? the batch's, one more for each
 ---@field upto integer? the version that the batch reaches to
----@field store integer? which store all that is of
+---@field store integer? which store all that is of; nil: of one that is no more
 ---@field private bells table<table, true> of those who hold it
 ---@field private users integer how many these are
 local Watch = {}
@@ -120,10 +120,11 @@ function watch.users() return users end
 
 -- --------------------------------------------------------------------- reading
 
--- Reads the job anew. False: it could not be read now.
+-- Reads the job anew. False: it could not be read now. Where the store is no more there is
+-- no job, and a code.
 local function refresh(self)
   local json, version, code = source.get_json(self.id)
-  if code == "busy" or code == "unavailable" then return false end
+  if code == "busy" then return false end
   local changed = json ~= self.json
   self.json, self.version, self.code = json, json and version --[[@as integer]] or nil, code
   if changed then wake(self) end
@@ -161,8 +162,11 @@ end
 
 -- False: there is more to be told than this batch holds.
 local function next_batch(tracker, version)
-  local changes, upto = tracker.list_changes(all.upto, { limit = BATCH })
-  if not changes then return false end
+  local changes, upto, code = tracker.list_changes(all.upto, { limit = BATCH })
+  if not changes then
+    source.doubt(code)
+    return false
+  end
   all.upto, all.number = upto, all.number + 1
   all.changes = without_told(changes)
   wake(all)
@@ -175,16 +179,18 @@ local function begin_at(version)
   all.number = (all.number or 0) + 1
 end
 
----A watch of all jobs, to be held at once; nil while there is no store.
+---A watch of all jobs, to be held at once, and the store's version; or nil, message, code as
+---source.tracker gives them.
 ---@return resty.job_tracker.Watch?
+---@return integer|string? version
+---@return string? code
 function watch.all()
-  local tracker = source.tracker()
-  if not tracker then return nil end
-  if not all then
-    all = new()
-    begin_at((tracker.version()))
-  end
-  return all
+  local tracker, message, code = source.tracker()
+  if not tracker then return nil, message, code end
+  local version = tracker.version()
+  all = all or new()
+  if not all.store then begin_at(version) end
+  return all, version
 end
 
 ---What has changed: the batch, for who has had the one before it (some of it may then come
@@ -218,15 +224,25 @@ local function read_all(tracker, version)
   local whole = true
   for _, self in pairs(jobs) do whole = refresh(self) and whole end
   if not all then return whole end
-  if all.store == source.generation() then return next_batch(tracker, version) and whole end
+  if source.generation() ~= seen_store then return false end -- just now: at the next look
+  if all.store == seen_store then return next_batch(tracker, version) and whole end
   begin_at(version)
   wake(all)
   return whole
 end
 
+-- The store is no more: who waits is told.
+local function give_up()
+  for _, self in pairs(jobs) do refresh(self) end
+  if not all or not all.store then return end
+  all.store, all.number = nil, all.number + 1
+  wake(all)
+end
+
 local function look()
-  local tracker = users > 0 and source.tracker()
-  if not tracker then return end
+  if users == 0 then return end
+  local tracker = source.tracker()
+  if not tracker then return give_up() end
   local version, dead = tracker.version()
   local store = source.generation()
   if version == seen and dead == seen_dead and store == seen_store and not unread then return end
