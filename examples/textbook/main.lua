@@ -27,7 +27,8 @@ local function open_tracker(path)
   end
   local made, message = files.make_folder(files.folder_of(path))
   if not made then return nil, message end
-  return module.JobTracker.open(path)
+  -- Whoever runs nginx-readonly.conf: its workers may be nobody, and are to show the job.
+  return module.JobTracker.open(path, { mode = "0644" })
 end
 
 local function show(progress, step)

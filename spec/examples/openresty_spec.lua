@@ -282,6 +282,7 @@ describe("nginx-readonly.conf without a store that can be read", function()
   end)
 
   after_each(function()
+    textbook.end_all()
     nginx_server.stop_all()
     store_file.clean()
   end)
@@ -309,6 +310,14 @@ describe("nginx-readonly.conf without a store that can be read", function()
     assert.matches("%[warn%].*No such file", server:log())
     assert_unharmed(server, workers)
     jobs.close()
+  end)
+
+  it("reads the store that the textbook makes, whoever runs the two", function()
+    local server = start(path)
+    local run = textbook.start { "--pace", "3600", store = path }
+    local target = "/jobs/" .. run:id()
+    wait_until(function() return server:request(target).status == 200 end, "the job", 5)
+    assert.is_nil(server:log():find("[error]", 1, true))
   end)
 
   it("answers 503 for a file that is no store, and recovers", function()
