@@ -61,6 +61,8 @@ describe("the README", function()
     end)
   end
 
+  local modules, setup, runs_jobs = (table.unpack or unpack)(blocks("nginx"))
+
   -- Runs the text of an http block in nginx, on this port; at the end of the test it ends.
   local function start_nginx(http, port)
     local folder = store_file.folder()
@@ -69,8 +71,7 @@ describe("the README", function()
       settings[#settings + 1] = ("%s_temp_path %s/%s;"):format(name, folder, name)
     end
     store_file.write(folder .. "/nginx.conf", table.concat({
-      "load_module /usr/lib/nginx/modules/ndk_http_module.so;",
-      "load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;",
+      modules,
       "daemon off; pid nginx.pid; error_log error.log; events { }",
       "http { access_log off;", table.concat(settings, "\n"),
       ('lua_package_path "%s/src/?.lua;;";'):format(nginx_server.root),
@@ -96,13 +97,26 @@ describe("the README", function()
     return answer
   end
 
-  local nginx_blocks = blocks("nginx")
+  -- The setup's text, which serves this file.
+  local function serving(store)
+    return (assert(setup):gsub('"/dev/shm/[^"]*"', ("%q"):format(store)))
+  end
+
+  -- What a command of the README prints, asked of that server with what the pairs say.
+  local function output_of(command, port, pairs_of_texts)
+    local text = command:gsub("127%.0%.0%.1:8080", "127.0.0.1:" .. port)
+    for old, new in pairs(pairs_of_texts) do text = text:gsub(old, new) end
+    local pipe = assert(io.popen(text .. " -s --max-time 3"))
+    local output = pipe:read("*a")
+    pipe:close()
+    return output
+  end
 
   it("has an nginx example that serves a job", function()
     local store, port = store_file.path(), process.free_port()
     local jobs = assert(require("job_tracker").JobTracker.open(store))
     local id = jobs.create_job("chapter")
-    start_nginx(assert(nginx_blocks[1]):gsub('"/dev/shm/[^"]*"', ("%q"):format(store)), port)
+    start_nginx(serving(store), port)
     local function get(name, more) return curl(port, "jobs/" .. name, more) end
     wait_until(function() return get(id) ~= "" end, "nginx to answer")
     local answer = get(id)
@@ -111,14 +125,54 @@ describe("the README", function()
     local tag = assert(answer:match('ETag: ("%d+")'))
     assert.truthy(get(id, "-H 'If-None-Match: " .. tag .. "'"):find("304 Not Modified", 1, true))
     assert.truthy(get("chapter_00000000"):find("404 Not Found", 1, true))
+    assert.truthy(curl(port, assert(readme:match("metrics_path: /(%S+)"))):find("200 OK", 1, true))
     jobs.close()
+  end)
+
+  it("has commands that ask for the list, for a change, and for a stream", function()
+    local store, port = store_file.path(), process.free_port()
+    local jobs = assert(require("job_tracker").JobTracker.open(store))
+    local id = jobs.create_job("chapter")
+    start_nginx(serving(store), port)
+    local commands = {}
+    for line in readme:match("programs ask:\n\n```sh\n(.-)```"):gmatch("[^\n]+") do
+      commands[#commands + 1] = line:match("^(curl .-)%s+#")
+    end
+    local list, change, stream = (table.unpack or unpack)(commands)
+    wait_until(function() return output_of(list, port, {}) ~= "" end, "nginx to answer")
+    local version = tostring(jobs.version())
+    local found = output_of(list, port, {})
+    assert.truthy(found:find('{"version":' .. version .. ',"counts":{', 1, true), found)
+    assert.truthy(found:find('"jobs":[{"task_id":"' .. id .. '"', 1, true), found)
+    local tag = { ["<id>"] = id, ['"7"'] = '"' .. version .. '"', ["wait=20"] = "wait=0.1" }
+    assert.matches("304 Not Modified", output_of(change, port, tag))
+    assert(jobs.update_job(id, { status = "completed" }))
+    found = output_of(change, port, tag)
+    assert.truthy(found:find(jobs.get_json(id), 1, true), found)
+    assert.matches('200 OK.*ETag: "' .. jobs.version() .. '"', found)
+    found = output_of(stream, port, { ["<id>"] = id })
+    assert.matches("\nid: " .. jobs.version() .. '\ndata: {"task_id":.*\nevent: end\n', found)
+    jobs.close()
+  end)
+
+  it("says how a base is reached without its last slash", function()
+    local store, port = store_file.path(), process.free_port()
+    require("job_tracker").JobTracker.open(store).close()
+    local redirect = assert(readme:match("`(location = /progress { .- })`"))
+    local http = serving(store):gsub("page = true", 'base = "/progress/", page = true')
+      :gsub("location / {", redirect .. " location /progress/ {")
+    start_nginx(http, port)
+    wait_until(function() return curl(port, "progress") ~= "" end, "nginx to answer")
+    assert.matches("301 Moved Permanently.*\nLocation: http://127%.0%.0%.1:" .. port
+      .. "/progress/\r\n", curl(port, "progress"))
+    assert.truthy(curl(port, "progress/jobs"):find("200 OK", 1, true))
   end)
 
   it("has an nginx example that runs a job, to be cancelled", function()
     local port = process.free_port()
-    local rest, replaced = nginx_blocks[1]:gsub("init_by_lua_block {.-\n}\n", "", 1)
+    local rest, replaced = setup:gsub("init_by_lua_block {.-\n}\n", "", 1)
     assert.equal(1, replaced)
-    local own = assert(nginx_blocks[2]):gsub('"/dev/shm/[^"]*"', ("%q"):format(store_file.path()))
+    local own = assert(runs_jobs):gsub('"/dev/shm/[^"]*"', ("%q"):format(store_file.path()))
     start_nginx(own .. rest, port)
     wait_until(function() return curl(port, "jobs") ~= "" end, "nginx to answer")
     local json = "-H 'Content-Type: application/json' -d "
