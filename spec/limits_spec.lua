@@ -14,6 +14,7 @@ local function expect_code(expected, result, message, code)
   assert.is_nil(result)
   assert.equal("string", type(message))
   assert.equal(expected, code)
+  return message
 end
 
 ---Changes the status, and lets a microsecond go by, which is what times of
@@ -66,6 +67,11 @@ describe("a store full of unfinished jobs", function()
     for _ = 1, 3 do expect_code("full", tracker.create_job("one_more")) end
     expect_all_there()
     assert.equal(0, tracker.stats().evictions)
+  end)
+
+  it("says how many there are, and that none can go", function()
+    assert.equal("no room for another job: 20 of 20 are in use, none of them finished",
+      expect_code("full", tracker.create_job("one_more")))
   end)
 
   it("takes updates of the jobs that are there", function()
@@ -195,6 +201,31 @@ describe("a store whose bytes are used up", function()
     for index, id in ipairs(ids) do
       assert.is_true(tracker.get_job(id).result == text .. index)
     end
+  end)
+
+  it("says how many bytes were asked for, and how many are free", function()
+    local ids = fill_up()
+    local stats = tracker.stats()
+    assert.equal(('job "%s": no room for its texts of 200002 bytes: %d bytes are free of %d, '
+      .. "and no finished jobs could make enough"):format(ids[1], stats.bytes_available,
+      stats.bytes_used + stats.bytes_available),
+      expect_code("full", tracker.update_job(ids[1], { meta = ("y"):rep(200000) })))
+  end)
+
+  it("says so of a new job, too", function()
+    local id, stats, message = assert(tracker.create_job("full")), nil, nil
+    repeat
+      stats = tracker.stats()
+      local free = stats.bytes_available
+      while free >= 64 and not tracker.update_job(id, { error = ("x"):rep(free) }) do
+        free = free - 64
+      end
+      id, message = tracker.create_job("full")
+    until not id
+    stats = tracker.stats()
+    assert.equal(("no room for another job: %d bytes are free of %d, and no finished jobs could "
+      .. "make enough"):format(stats.bytes_available, stats.bytes_used + stats.bytes_available),
+      message)
   end)
 
   it("lets small updates pass beside large results", function()

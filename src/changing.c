@@ -1,6 +1,8 @@
 /*
 ** changing.c - the calls that change the store, see calls.h.
 */
+#include <stdio.h>
+
 #include "call.h"
 #include "calls.h"
 #include "check.h"
@@ -14,6 +16,51 @@ static int changed(lua_State *L, jt_code code, jt_text id) {
   if (code != JT_OK) return jt_job_refused(L, code, id);
   lua_pushboolean(L, 1);
   return 1;
+}
+
+/* What is in use, asked for after the refusal: who finds room pays nothing for it. By
+   then it may have changed; so a reason is given only where the numbers bear it out. */
+static void push_fullness(lua_State *L, jt_store *store, bool may_lack_a_place) {
+  char text[160];
+  jt_stats now;
+  jt_store_stats(store, &now);
+  bool all_unfinished = now.by_status[JT_COMPLETED] + now.by_status[JT_FAILED] == 0;
+  if (may_lack_a_place && all_unfinished && now.jobs >= now.max_jobs)
+    snprintf(text, sizeof text, "%llu of %llu are in use, none of them finished",
+             (unsigned long long)now.jobs, (unsigned long long)now.max_jobs);
+  else
+    snprintf(text, sizeof text,
+             "%llu bytes are free of %llu, and no finished jobs could make enough",
+             (unsigned long long)now.bytes_available,
+             (unsigned long long)(now.bytes_used + now.bytes_available));
+  lua_pushstring(L, text);
+}
+
+static int not_created(lua_State *L, const jt_handle *handle, jt_code code) {
+  if (code != JT_FULL) return jt_store_refused(L, code);
+  push_fullness(L, jt_call_store(L, handle, "create_job"), true);
+  lua_pushfstring(L, "no room for another job: %s", lua_tostring(L, -1));
+  return jt_refused(L, code);
+}
+
+/* 'length': of the texts that the call brought. */
+static int no_room(lua_State *L, const jt_wanted *which, size_t length) {
+  char size[32] = "";
+  const char *name = jt_push_excerpt(L, which->id.bytes, which->id.length);
+  if (length > 0) snprintf(size, sizeof size, " of %zu bytes", length);
+  push_fullness(L, jt_call_store(L, which->handle, which->call), false);
+  lua_pushfstring(L, "job \"%s\": no room for its texts%s: %s", name, size,
+                  lua_tostring(L, -1));
+  return jt_refused(L, JT_FULL);
+}
+
+static size_t length_of_texts(const jt_change *change) {
+  size_t length = 0;
+  if (change->fields & JT_SET_STEP) length += change->step.length;
+  if (change->fields & JT_SET_RESULT) length += change->result.length;
+  if (change->fields & JT_SET_ERROR) length += change->error.length;
+  if (change->fields & JT_SET_META) length += change->meta.length;
+  return length;
 }
 
 /* Says which status the job is in, unless it has gone meanwhile. */
@@ -52,7 +99,7 @@ static int create_job(lua_State *L) {
     code = jt_create_numbered(jt_call_store(L, handle, "create_job"), type.bytes,
                               type.length, number);
   } while (code == JT_TAKEN);
-  return code == JT_OK ? 1 : jt_store_refused(L, code);
+  return code == JT_OK ? 1 : not_created(L, handle, code);
 }
 
 static const char *const becoming[JT_STATUSES] = {
@@ -71,8 +118,9 @@ static int update_job(lua_State *L) {
   jt_code code = jt_update(jt_call_store(L, handle, call), id.bytes, id.length,
                            &change);
   jt_fields_free(L, 2, &change);
-  if (code != JT_INVALID_TRANSITION) return changed(L, code, id);
+  if (code != JT_INVALID_TRANSITION && code != JT_FULL) return changed(L, code, id);
   jt_wanted which = { handle, call, id, NULL, NULL };
+  if (code == JT_FULL) return no_room(L, &which, length_of_texts(&change));
   return transition_refused(L, &which, becoming[change.status]);
 }
 
@@ -101,6 +149,7 @@ static int cancel_job(lua_State *L) {
   jt_text reason = jt_read_reason(L, 2, call);
   jt_store *store = jt_call_store(L, which.handle, call);
   jt_code code = jt_cancel(store, which.id.bytes, which.id.length, reason);
+  if (code == JT_FULL) return no_room(L, &which, reason.length);
   return moved(L, code, &which, "be cancelled");
 }
 

@@ -12,7 +12,7 @@
 ---| "not_found"           # no job of that id
 ---| "invalid_transition"  # a finished job never changes its status, no job goes back to pending
 ---| "claimed"             # claim_job: another living process owns it
----| "full"                # no room, and nothing finished that could make it
+---| "full"                # no room, and nothing finished that could make it; the message has the numbers
 ---| "busy"                # the lock's holder was stopped; or, read-only, the job changed under every try
 ---| "readonly"            # a changing call on a tracker opened read-only
 ---| "timeout"             # wait_job: it timed out
