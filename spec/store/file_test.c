@@ -171,8 +171,11 @@ static void text_is_not_a_store(void) {
   const char *path = check_path("text"), text[] = "A shopping list: milk, bread.\n";
   char bytes[sizeof text];
   write_at(path, text, sizeof text, 0);
-  check_open(path, &reading, JT_CORRUPT, "");
-  check_open(path, &small, JT_CORRUPT, "");
+  check_open(path, &reading, JT_CORRUPT, "text is not a job_tracker store: ");
+  check_open(path, &small, JT_CORRUPT, "text is not a job_tracker store: ");
+  write_at(path, "\n", 1, 2 * JT_PAGE);
+  check_open(path, &reading, JT_CORRUPT, "text is not a job_tracker store: ");
+  CHECK_INT(truncate(path, sizeof text), 0);
   int file = open(path, O_RDONLY | O_CLOEXEC);
   CHECK_INT(read(file, bytes, sizeof bytes), sizeof text);
   close(file);

@@ -112,12 +112,25 @@ static uint64_t pid_namespace(void) {
   return stat("/proc/self/ns/pid", &status) == 0 ? (uint64_t)status.st_ino : 0;
 }
 
+/* Whether the first bytes, of which a file may have fewer than a word, are a store's. */
+static bool begins_as_store(const jt_header *header, size_t length) {
+  static const uint64_t making = JT_MAGIC_MAKING, ready = JT_MAGIC_READY;
+  uint64_t first = jt_word_load(&header->magic);
+  if (length > sizeof first) length = sizeof first;
+  return memcmp(&first, &making, length) == 0 || memcmp(&first, &ready, length) == 0;
+}
+
+static jt_code fail_foreign(const opening *o) {
+  return jt_fail(o->error, JT_CORRUPT,
+                 "%s is not a job_tracker store: it does not begin as one", o->path);
+}
+
 static jt_code check_identity(const opening *o, const jt_header *header) {
   uint64_t magic = jt_word_load(&header->magic);
   if (magic == JT_MAGIC_MAKING)
     return jt_fail(o->error, JT_NOT_READY, "%s is not ready: it is being made", o->path);
   if (magic != JT_MAGIC_READY)
-    return jt_fail(o->error, JT_CORRUPT, "%s is not a job store", o->path);
+    return fail_foreign(o);
   if (header->layout != JT_LAYOUT_VERSION)
     return jt_fail(o->error, JT_INCOMPATIBLE,
                    "%s has layout version %u, this library reads version %u",
@@ -140,6 +153,7 @@ static jt_code read_geometry(const opening *o, jt_geometry *geometry) {
   if (got < 0 || fstat(o->store->file, &status) != 0) return fail_errno(o, "read");
   if (got == 0)
     return jt_fail(o->error, JT_NOT_READY, "%s is not ready: it is empty", o->path);
+  if (!begins_as_store(&first.header, (size_t)got)) return fail_foreign(o);
   if (got < (ssize_t)sizeof first &&
       jt_word_load(&first.header.magic) != JT_MAGIC_MAKING)
     return jt_fail(o->error, JT_CORRUPT, "%s is truncated: %lld bytes are no store",
