@@ -52,6 +52,16 @@ describe("a pipeline", function()
     assert.same({ twice = 4 }, job.result)
   end)
 
+  it("returns true where there is no result: nil is what a failure returns", function()
+    local job, result, message = run { steps = { { name = "a", run = nothing } } }
+    assert.same({ "completed", true }, { job.status, result })
+    assert.is_nil(job.result)
+    assert.is_nil(message)
+    job, result = run { steps = { { name = "a", run = function() return 2 end } }, result = nothing }
+    assert.equal("completed", job.status)
+    assert.is_true(result)
+  end)
+
   it("gives a step with 'each' one call for every item, and the values as an array", function()
     local calls = {}
     local _, result = run { steps = { { name = "sections",

@@ -51,7 +51,7 @@ local function check_called(self, name)
 end
 
 ---Runs all steps as one job and returns the result: the default is what the last
----step returned. nil, message, code when it failed ("failed", "cancelled",
+---step returned. true where there is none; nil, message, code when it failed ("failed", "cancelled",
 ---"interrupted"), or when the tracker refused ("full", "not_found", ...).
 ---@param input any
 ---@param options? job_tracker.RunOptions

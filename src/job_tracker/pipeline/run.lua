@@ -183,6 +183,7 @@ function Run:complete(result)
       text.failure({ name = "result" }, text.message(updated)), "failed"))
   end
   if not updated then return self:give_up(guard.stop(message, code)) end
+  if result == nil then return true end -- nil is what a failure returns
   return result
 end
 
@@ -217,7 +218,7 @@ function Run:give_up(trouble)
   return nil, trouble.message, trouble.code
 end
 
----Runs to the end. Returns the result, or nil, message, code.
+---Runs to the end. Returns the result, true where there is none, or nil, message, code.
 function Run:go()
   local done, result = xpcall(self.steps, guard.caught, self)
   if done then return self:complete(result) end
