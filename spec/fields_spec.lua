@@ -388,6 +388,24 @@ describe("open refuses", function()
     refuses_option("size", {}, "open: size", "table")
   end)
 
+  it("a size of another unit, or with a fraction, and says which there are", function()
+    for _, size in ipairs({ "64MB", "15.9G" }) do
+      refuses_option("size", size, "open: size must be a whole number of bytes, or a string of "
+        .. 'one and K, M, G, KiB, MiB or GiB such as "64M", got "' .. size .. '"')
+    end
+  end)
+
+  it("a size or a max_jobs that no store has", function()
+    refuses_option("size", "20G", "open: size must be less than 16 GiB, got 21474836480 bytes")
+    refuses_option("size", "16G", "open: size must be less than 16 GiB, got 17179869184 bytes")
+    refuses_option("size", 1, "open: size must be at least ", " bytes for max_jobs 1, got 1")
+    refuses_option("max_jobs", 2 ^ 27 + 1,
+      "open: max_jobs must be from 1 to 134217728, got 134217729")
+    local options = { size = "1M", max_jobs = 1000000 }
+    misuse(function() JobTracker.open(store_file.path(), options) end,
+      "open: size must be at least ", " bytes for max_jobs 1000000, got 1048576")
+  end)
+
   it("a max_jobs that is no whole number above 0", function()
     for _, max_jobs in ipairs({ 0, -1, 1.5, NAN, math.huge, "10", true }) do
       refuses_option("max_jobs", max_jobs, "open: max_jobs")
@@ -426,6 +444,7 @@ describe("configure refuses", function()
     misuse(function() JobTracker.configure({ size = "64X" }) end, "configure: size", "64X")
     misuse(function() JobTracker.configure({ max_jobs = 0 }) end, "configure: max_jobs", "0")
     misuse(function() JobTracker.configure({ retention = -1 }) end, "configure: retention", "-1")
+    misuse(function() JobTracker.configure({ size = "20G" }) end, "configure: size", "16 GiB")
     expect_nothing_applied()
   end)
 end)

@@ -195,17 +195,6 @@ describe("open refuses", function()
       assert.matches("%f[%d]" .. own .. "%f[%D]", message:gsub(path, "", 1))
     end
   end)
-
-  it("more than the disk can hold, and leaves no file of that size", function()
-    local path = store_file.path()
-    local tracker, message, code = JobTracker.open(path, { size = "16000000M" })
-    assert.is_nil(tracker)
-    assert.equal("string", type(message))
-    assert.is_truthy((" no_space incompatible io "):find(" " .. code .. " ", 1, true), code)
-    if store_file.exists(path) then
-      assert.is_true(tonumber(store_file.stat("%b", path)) * 512 < 2 ^ 30)
-    end
-  end)
 end)
 
 describe("close", function()

@@ -173,7 +173,8 @@ static void store_size(lua_State *L, const char *call, void *out) {
     options->size = parse_size(jt_to_c_string(L, -1));
   if (options->size == 0)
     jt_misuse(L, -1, call, "size",
-              "a number of bytes or a string such as \"64M\"");
+              "a whole number of bytes, or a string of one and K, M, G, KiB, MiB or "
+              "GiB such as \"64M\"");
 }
 
 static void store_max_jobs(lua_State *L, const char *call, void *out) {
@@ -215,10 +216,17 @@ static const jt_name store_names[] = {
   { "readonly", store_readonly }
 };
 
+/* What no store can have is the caller's mistake, whichever store it is asked of. */
+static void check_possible(lua_State *L, const char *call, const jt_options *options) {
+  jt_error error;
+  if (!jt_options_possible(options, &error)) luaL_error(L, "%s: %s", call, error.message);
+}
+
 void jt_options_read_open(lua_State *L, int index, jt_options *out) {
   static const jt_schema schema = JT_SCHEMA(store_names);
   *out = (jt_options){ .size = 0 };
   jt_schema_read_optional(L, index, "open", &schema, out);
+  check_possible(L, "open", out);
 }
 
 /* The first three: the in-memory store has no file to protect. */
@@ -226,4 +234,5 @@ void jt_options_read_configure(lua_State *L, int index, jt_options *out) {
   static const jt_schema schema = { store_names, 3 };
   *out = (jt_options){ .size = 0 };
   jt_schema_read(L, index, "configure", &schema, out);
+  check_possible(L, "configure", out);
 }

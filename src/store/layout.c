@@ -9,6 +9,7 @@
 
 #define MIN_UNITS 16u
 #define MAX_JOBS (UINT64_C(1) << 27)
+#define MAX_SIZE (((UINT64_C(1) << JT_UNIT_BITS) - 1) * JT_UNIT)
 #define MIN_CANDIDATES 16u
 #define OWNERS_AT (2 * JT_PAGE)
 
@@ -70,6 +71,13 @@ bool jt_geometry_make(uint64_t size, uint64_t max_jobs, jt_geometry *geometry,
   g.end_unit = (uint32_t)(size / JT_UNIT);
   *geometry = g;
   return true;
+}
+
+bool jt_options_possible(const jt_options *options, jt_error *error) {
+  jt_geometry geometry;
+  uint64_t size = options->size != 0 ? options->size : MAX_SIZE;
+  uint64_t max_jobs = options->max_jobs != 0 ? options->max_jobs : 1;
+  return jt_geometry_make(size, max_jobs, &geometry, error);
 }
 
 void jt_store_attach(jt_store *store, const jt_geometry *geometry, void *base) {

@@ -187,6 +187,10 @@ typedef struct jt_options {
   bool readonly;
 } jt_options;
 
+/* False, with the reason, where no store at all has that size and max_jobs; what is
+   left open (0) is whatever suits best. */
+bool jt_options_possible(const jt_options *options, jt_error *error);
+
 #define JT_FILE_SIZE (UINT64_C(64) << 20)   /* default size of a file store */
 #define JT_MEMORY_SIZE (UINT64_C(1) << 30)  /* of the in-memory store, which
                                                reserves it without touching */
