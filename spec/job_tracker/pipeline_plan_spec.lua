@@ -25,7 +25,9 @@ describe("a declaration", function()
       refused({ task_type = task_type, steps = { { name = "a", run = nothing } } },
         "task_type must be 1 to 64 characters of A%-Z a%-z 0%-9 %. _ ~ %-, got ")
     end
-    refused({ task_type = "x", steps = {} }, "steps must be an array of 1 to 64 steps, got table")
+    refused({ task_type = "x", steps = {} },
+      "steps must be an array of 1 to 64 steps, got an empty table")
+    refused(("x"):rep(1000), "its argument must be a table, got \"" .. ("x"):rep(60) .. "%.%.%.\"$")
     refused(with { name = "input" }, "steps%[1%]%.name must be .*, got \"input\"")
     for _, name in ipairs { "\255", "a\128", "\192\175", "\237\160\128", "\244\144\128\128", "é\226\130" } do
       refused(with { name = name }, "steps%[1%]%.name must be 1 to 64 bytes of UTF%-8 .*, got ")
@@ -37,11 +39,11 @@ describe("a declaration", function()
       "steps%[1%]%.parallel must be an integer from 1 to 64, got 65")
     refused(with { parallel = 2 },
       "steps%[1%]%.parallel must be left out where there is no each, got 2")
-    refused(with { wieght = 2 }, "there is no option steps%[1%]%.wieght; the options are "
+    refused(with { wieght = 2 }, "steps%[1%]: unknown option \"wieght\"; the options are "
       .. "each, label, name, optional, parallel, retries, retry_delay, run, weight$")
     local other = with {}
     other.on_eror = nothing
-    refused(other, "there is no option on_eror; the options are on_error, ")
+    refused(other, "unknown option \"on_eror\"; the options are on_error, ")
     local twice = with {}
     twice.steps[2] = twice.steps[1]
     refused(twice, "steps%[2%]%.name must be a name that no other step has, got \"a\"")

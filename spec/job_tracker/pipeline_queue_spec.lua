@@ -316,7 +316,7 @@ describe("pipeline.configure", function()
     misuse(function() pipeline.configure { queue = "many" } end,
       "pipeline.configure: queue must be an integer from 0 to 1000000, got \"many\"")
     misuse(function() pipeline.configure { timers = 2 } end,
-      "pipeline.configure: there is no option timers")
+      "pipeline.configure: unknown option \"timers\"")
     misuse(function() pipeline.configure() end,
       "pipeline.configure: its argument must be a table, got nil")
   end)
@@ -332,7 +332,7 @@ describe("pipeline:start", function()
   it("refuses what it does not know, before all else", function()
     local one = pipeline.new { task_type = "x", steps = { { name = "a", run = print } } }
     misuse(function() local id = one:start(1, { on_start = print }) return id end,
-      "pipeline.start: there is no option on_start; the options are task_id")
+      'pipeline.start: unknown option "on_start"; the options are task_id')
     misuse(function() local id = one:start(1, { task_id = 7 }) return id end,
       "pipeline.start: task_id must be a string, got 7")
     misuse(function() local id = one.start(1) return id end,

@@ -120,7 +120,7 @@ describe("a pipeline", function()
   it("refuses options that it does not know, and makes no job then", function()
     local one = pipeline.new { task_type = "x", steps = { { name = "a", run = nothing } } }
     misuse(function() local got = one:run(1, { taskid = "x" }) return got end,
-      "pipeline.run: there is no option taskid; the options are on_start, task_id")
+      'pipeline.run: unknown option "taskid"; the options are on_start, task_id')
     misuse(function() local got = one:run(1, { on_start = 5 }) return got end,
       "pipeline.run: on_start must be a function, got 5")
     misuse(function() local got = one:run(1, "x") return got end,
@@ -206,6 +206,8 @@ describe("progress", function()
       message = raised
       assert.matches(":" .. line .. ": report: fraction must be a number from 0 to 1, got 1.5",
         raised, 1, false)
+      misuse(function() step:report("x") end, 'report: fraction must be a number from 0 to 1, got "x"')
+      misuse(function() step:report(1, {}) end, "report: text must be a string, got an empty table")
     end } } }
     assert.is_string(message)
   end)

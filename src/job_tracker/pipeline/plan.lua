@@ -29,14 +29,9 @@ local LEVEL = 4 -- from 'wrong' to the caller of the function in pipeline.lua
 local MAX_STEPS, MAX_NAME, MAX_RETRIES, MAX_PARALLEL = 64, 64, 100, 64
 local RESERVED = { input = true, task_id = true }
 
-local function shown(value)
-  if type(value) == "string" then return ("%q"):format(value) end
-  return type(value) == "number" and tostring(value) or type(value)
-end
-
 -- 'what' begins with the name of the function that was called.
 local function wrong(what, rule, value, level)
-  error(("pipeline.%s must be %s, got %s"):format(what, rule, shown(value)),
+  error(("pipeline.%s must be %s, got %s"):format(what, rule, text.given(value)),
     LEVEL + (level or 0))
 end
 
@@ -119,9 +114,8 @@ local function check(given, schema, where)
   for name, value in pairs(given) do
     local rule = schema[name]
     if not rule then
-      local call, prefix = where:match("^(%l+: )(.*)$")
-      error(("pipeline.%sthere is no option %s%s; the options are %s"):format(call, prefix,
-        tostring(name), names_of(schema)), LEVEL)
+      error(("pipeline.%s: unknown option %s; the options are %s"):format(
+        where:match("^(.-)[:.] ?$"), text.given(name), names_of(schema)), LEVEL)
     end
     if not rule[1](value) then wrong(where .. name, rule[2], value, 1) end
   end

@@ -62,10 +62,10 @@ end
 function StepRun:report(fraction, remark)
   if type(fraction) ~= "number" or not (fraction >= 0 and fraction <= 1) then
     error(("report: fraction must be a number from 0 to 1, got %s"):format(
-      tostring(fraction)), 2)
+      text.given(fraction)), 2)
   end
   if remark ~= nil and type(remark) ~= "string" then
-    error("report: text must be a string, got " .. type(remark), 2)
+    error("report: text must be a string, got " .. text.given(remark), 2)
   end
   self.stage:say(self, fraction, remark)
 end
@@ -86,7 +86,7 @@ end
 ---@param seconds number
 function StepRun:pause(seconds)
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds < math.huge) then
-    error("pause: seconds must be a number from 0, got " .. tostring(seconds), 2)
+    error("pause: seconds must be a number from 0, got " .. text.given(seconds), 2)
   end
   self.stage.run:pause(seconds)
 end

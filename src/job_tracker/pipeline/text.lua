@@ -5,6 +5,7 @@ local text = {}
 
 local STEP_MAX = 4096 -- bytes that a job's current_step may have
 local LABEL_MAX = 200
+local GIVEN_MAX = 60 -- of a caller's text in a message
 
 ---Cuts at a border of UTF-8 characters.
 ---@param bytes string
@@ -99,6 +100,18 @@ local PLACES = { "^[^\n:]*%.lua:%d+: ", '^%[string ".-"%]:%d+: ', "^[%l_]+_by_lu
 function text.shown(raised)
   local done, said = pcall(tostring, raised)
   return done and said or "an error that cannot be shown"
+end
+
+---A value that was given where another was wanted, as it would stand in a program.
+---@param value any
+---@return string
+function text.given(value)
+  if type(value) == "string" then
+    local cut = text.cut(value, GIVEN_MAX)
+    return ("%q"):format(cut == value and value or cut .. "...")
+  end
+  if type(value) == "table" and next(value) == nil then return "an empty table" end
+  return type(value) == "number" and tostring(value) or type(value)
 end
 
 local function message_in(raised) return type(raised) == "table" and raised.message or nil end
