@@ -8,7 +8,7 @@
 #include "utf8.h"
 
 #define KEY_EXCERPT 40   /* bytes of a long key that are shown */
-#define PATH_LIMIT 512   /* bytes of a path; of a longer one, both ends */
+#define PATH_LIMIT 120   /* bytes of a path; of a longer one, both ends */
 
 /* Whether the key may stand after a dot. (A keyword may not, but a reader of
    an error message knows what is meant.) */
