@@ -258,7 +258,7 @@ describe("a text that cannot be used fails the job:", function()
   it("so does an output folder that cannot be made", function()
     local file = store_file.folder() .. "/file"
     store_file.write(file, "in the way")
-    check_failure(textbook.start { out = file .. "/below" }, "cannot make the output folder")
+    check_failure(textbook.start { out = file .. "/below" }, "reading: cannot make the output folder")
   end)
 end)
 

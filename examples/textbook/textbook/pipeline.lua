@@ -30,6 +30,8 @@ end
 
 local function read(context, say, step)
   step:meta { source = unicode.printable(context.input.path) }
+  local ready, why = steps.prepare(context)
+  if not ready then return nil, why end
   local document, message = steps.reading(context, say)
   if not document then return nil, message end
   step:meta { words = document.words }

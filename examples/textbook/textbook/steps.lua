@@ -79,6 +79,24 @@ function steps.staging(context)
   return steps.folder(context) .. "/.textbook-" .. context.task_id
 end
 
+-- What the file system refused. Who knows only an address is not told our paths: they go
+-- where on_error puts tracebacks.
+local function refused(context, what, why)
+  local whole = what .. ": " .. why
+  if not context.input.address then return nil, whole end
+  error(setmetatable({ message = what }, { __tostring = function() return whole end }))
+end
+
+---Makes the staging folder: where nothing can be written, that is known before any work
+---is done for it.
+---@return true?
+---@return string? message
+function steps.prepare(context)
+  local made, message = files.make_folder(steps.staging(context))
+  if not made then return refused(context, "cannot make the output folder", message) end
+  return true
+end
+
 ---Removes what was staged and is still there, and a folder of the job's own in which nothing
 ---has come to be.
 ---@param context textbook.Context
@@ -87,14 +105,6 @@ function steps.clean_up(context)
   for _, name in ipairs { steps.CHAPTER, steps.FIGURE } do os.remove(staging .. "/" .. name) end
   os.remove(staging)
   if context.input.own_folder then os.remove(steps.folder(context)) end
-end
-
--- What the file system refused. Who knows only an address is not told our paths: they go
--- where on_error puts tracebacks.
-local function refused(context, what, why)
-  local whole = what .. ": " .. why
-  if not context.input.address then return nil, whole end
-  error(setmetatable({ message = what }, { __tostring = function() return whole end }))
 end
 
 -- One field of each, as an array.
@@ -249,8 +259,6 @@ end
 ---@return string? message
 function steps.chapter(context)
   local staging = steps.staging(context)
-  local made, message = files.make_folder(staging)
-  if not made then return refused(context, "cannot make the output folder", message) end
   local text = chapter.write { title = context.outline.title,
     source = chapter.source_name(context.input.path), words = context.reading.words,
     lead = context.division.lead, sections = each(context.sections, "written"),
