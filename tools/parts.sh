@@ -22,14 +22,24 @@ parts_logs=$(mktemp -d)
 # Of each running part, by its process id:
 declare -A parts_name=() parts_kind=() parts_limit=() parts_started=()
 
-# Each running part is a process group of its own, so that a part that is
-# stopped takes along what it started, and so that a part meets the signals as
-# a command typed at a prompt does (in the background of a script, SIGINT
-# would be ignored).
+# Each running part is a session of its own, so that a part that is stopped takes
+# along what it started. Its process group would not do: a 'timeout' within the part
+# makes another.
+parts_signal() { # SIGNAL PART
+  local stat line fields
+  for stat in /proc/[0-9]*/stat; do
+    line=
+    { IFS= read -r -d '' line <"$stat"; } 2>/dev/null
+    read -ra fields <<<"${line##*) }" # state, parent, group, session
+    [ "${fields[3]-}" != "$2" ] || kill "-$1" "${line%% *}" 2>/dev/null
+  done
+}
+
 parts_stop() { # SIGNAL
   local part
   for part in "${!parts_name[@]}"; do
-    kill "-$1" -- "-$part" 2>/dev/null
+    kill "-$1" "$part" 2>/dev/null # also where its session is still to be made
+    parts_signal "$1" "$part"
   done
 }
 
@@ -108,7 +118,7 @@ parts_await() {
     status=0
     parts_wait
   done
-  kill -KILL -- "-$part" 2>/dev/null # what it left behind
+  parts_signal KILL "$part" # what it left behind
   if [ "$status" -eq 124 ]; then
     echo "stopped: it ran for more than ${parts_limit[$part]} seconds" >>"$parts_logs/$part"
   fi
@@ -126,12 +136,12 @@ parts_await() {
 parts_start() { # KIND NAME SECONDS COMMAND...
   local kind=$1 name=$2 seconds=$3
   shift 3
-  set -m
+  # In the background of a script SIGINT and SIGQUIT are ignored: a part meets them as a
+  # command typed at a prompt does.
   (
     exec >"$parts_logs/$BASHPID" 2>&1 </dev/null
-    exec timeout --kill-after=10 "$seconds" "$@"
+    exec setsid env --default-signal=INT,QUIT timeout --kill-after=10 "$seconds" "$@"
   ) &
-  set +m
   parts_kind[$!]=$kind
   parts_name[$!]=$name
   parts_limit[$!]=$seconds

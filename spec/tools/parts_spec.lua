@@ -1,6 +1,8 @@
 -- tools/parts.sh: what a test run says of its parts, above all of those that come to a
 -- bad end. Knows no test.
 
+local wait_until = require "wait_until"
+
 local PRELUDE = [[set -u; . tools/parts.sh; PARTS_JOBS=2
 said() { echo "echo '$1'"; }
 ]]
@@ -44,6 +46,30 @@ describe("a test run", function()
     local last, all = run([[part hangs 1 sh -c "$(said '1 passed, 0 failed, 0 skipped'); sleep 50"]])
     assert.equal("1 passed, 1 failed, 0 skipped", last)
     assert.matches("ran for more than 1 seconds", all)
+  end)
+
+  -- Whether there is such a process, and it has not ended.
+  local function lives(pid)
+    local file = io.open("/proc/" .. pid .. "/stat")
+    local state = file and (file:read("*a") or ""):match("^.*%) (%a)")
+    if file then file:close() end
+    return state ~= nil and state ~= "Z"
+  end
+
+  it("stops what a part has started in a process group of its own, too", function()
+    local name = os.tmpname()
+    local last = run(([[part hangs 2 sh -c 'timeout 40 sh -c "echo \$\$ >%s; exec sleep 50"']])
+      :format(name))
+    local file = assert(io.open(name))
+    local pid = assert(file:read("*n"), "nothing was started")
+    file:close()
+    os.remove(name)
+    assert.equal("0 passed, 1 failed, 0 skipped", last)
+    wait_until(function() return not lives(pid) end, "the end of what it started", 5)
+  end)
+
+  it("lets parts meet SIGINT as a command at a prompt does", function()
+    assert.equal("0 passed, 1 failed, 0 skipped", (run("check heeds 30 sh -c 'kill -INT $$'")))
   end)
 
   it("takes a part that tested nothing, or said nothing, for failed", function()
