@@ -237,6 +237,9 @@ LUA_FOLDER = $(DESTDIR)$(PREFIX)/share/lua
 VERSIONS = 5.4 5.1
 installed_lua = $(foreach version,$(VERSIONS),\
   $(LUA_SOURCES:src/%=$(LUA_FOLDER)/$(version)/%))
+# Those that are ours alone, the inner ones first; resty is also others'.
+installed_folders = $(foreach version,$(VERSIONS),$(addprefix $(LUA_FOLDER)/$(version)/,\
+  job_tracker/pipeline job_tracker resty/job_tracker))
 
 .PHONY: install
 install: all ## install for Lua 5.4 and LuaJIT (PREFIX=/usr/local, DESTDIR=)
@@ -249,6 +252,8 @@ install: all ## install for Lua 5.4 and LuaJIT (PREFIX=/usr/local, DESTDIR=)
 uninstall: ## remove what install has put there
 	rm -f $(foreach version,$(VERSIONS),$(MODULE_FOLDER)/$(version)/job_tracker.so)
 	rm -f $(installed_lua)
+	@for folder in $(installed_folders); do \
+	  if [ -d "$$folder" ]; then rmdir --ignore-fail-on-non-empty "$$folder"; fi; done
 
 # -------------------------------------------------------------------------- others
 

@@ -169,8 +169,15 @@ describe("make install", function()
   end)
 
   it("is undone by make uninstall", function()
+    local others = folder .. "/opt/share/lua/5.4/job_tracker/theirs.lua"
+    succeed("touch " .. others)
     make("uninstall")
-    assert.are.same({}, lines_of("find " .. folder .. " -type f"))
+    assert.are.same({ others }, lines_of("find " .. folder .. " -type f"))
+    assert.are.same({ (others:gsub("/theirs.lua$", "")) },
+      lines_of("find " .. folder .. "/opt -type d -name job_tracker -o -name pipeline"))
+    succeed("rm " .. others)
+    make("uninstall")
+    assert.are.same({}, lines_of("find " .. folder .. "/opt -name job_tracker"))
     make("install")
   end)
 end)
