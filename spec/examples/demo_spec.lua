@@ -154,6 +154,12 @@ describe("examples/demo", function()
     local chapter = tree .. "/build/demo/chapter.md"
     assert.is_truthy(text:find(chapter, 1, true))
     assert.matches("^# ", store_file.read(chapter))
+    local summary = text:match("chapter%.md %(([%d,]+) words%)")
+    assert.is_truthy(store_file.read(chapter):find(summary, 1, true), "the chapter says so itself")
+    local asked, fresh, unchanged = text:match(
+      "asked +(%d+) times; (%d+) answers were new, 304 Not Modified: (%d+)\n")
+    assert.equal(tonumber(asked), fresh + unchanged)
+    assert.is_true(tonumber(unchanged) >= 1, "the last is asked for again")
     assert.is_nil(text:find("\27", 1, true)) -- no terminal, no colours
     assert_clean(pids)
   end
@@ -255,6 +261,16 @@ describe("examples/demo", function()
     assert.matches("demo: nginx did not start", errors())
     assert.matches("nginx's error log:\n.*job_tracker%.so", errors())
     assert_clean({})
+  end)
+
+  it("says what --pace must be", function()
+    for given, shown in pairs { [""] = "nothing", ["x y"] = '"x y"', ["-1"] = '"-1"' } do
+      start({ "--pace", given ~= "" and given or nil })
+      assert.equal(1, finish())
+      assert.equal("demo: --pace must be a number of seconds, such as 0.6, got " .. shown .. "\n",
+        errors())
+      assert(os.remove(folder .. "/stderr")) -- which the next would go on with
+    end
   end)
 
   it("says what to do when nothing is built", function()
