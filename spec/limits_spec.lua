@@ -213,16 +213,16 @@ describe("a store whose bytes are used up", function()
   end)
 
   it("says so of a new job, too", function()
-    local id, stats, message = assert(tracker.create_job("full")), nil, nil
+    local message
+    local id = assert(tracker.create_job("full"))
     repeat
-      stats = tracker.stats()
-      local free = stats.bytes_available
+      local free = tracker.stats().bytes_available
       while free >= 64 and not tracker.update_job(id, { error = ("x"):rep(free) }) do
         free = free - 64
       end
       id, message = tracker.create_job("full")
     until not id
-    stats = tracker.stats()
+    local stats = tracker.stats()
     assert.equal(("no room for another job: %d bytes are free of %d, and no finished jobs could "
       .. "make enough"):format(stats.bytes_available, stats.bytes_used + stats.bytes_available),
       message)
