@@ -207,7 +207,7 @@ describe("in a browser", function()
       assert_marked()
     end)
 
-    it("waits for a store that is not there yet", function()
+    it("waits for a store, and says that one cannot be opened", function()
       assert(os.remove(path))
       serve "list = true, events = true, page = true"
       chromium:open(server.url .. "/")
@@ -221,14 +221,7 @@ describe("in a browser", function()
       chromium:await(row(id, ".status"), "^running$", 10)
       chromium:await("#pulse", "^live$")
       assert.equal("", chromium:text("#banner"))
-      assert_marked()
-    end)
 
-    it("says that the store cannot be opened, and is live again when it can", function()
-      serve "list = true, events = true, page = true"
-      local id = job()
-      open_list()
-      mark()
       store_file.write(path .. ".new", "no store")
       assert(os.rename(path .. ".new", path))
       chromium:await("#banner", "^The job store cannot be opened; the server's error log")
