@@ -21,7 +21,8 @@ static char *put_null(char *at) {
 }
 
 static char *put_string(char *at, jt_text text) {
-  return text.bytes == NULL ? put_null(at) : at + jt_json_string(text.bytes, text.length, at);
+  if (text.bytes == NULL) return put_null(at);
+  return at + jt_json_string(text.bytes, text.length, at);
 }
 
 static char *put_json(char *at, jt_text text) {
@@ -51,7 +52,8 @@ static char *put_status(char *at, jt_status status) {
 /* Most jobs have none of the four. */
 static char *put_blobs(char *at, const jt_job *job) {
   if (job->blobs == 0)
-    return PUT(at, ",\"result\":null,\"error\":null,\"meta\":null,\"cancel_requested\":null");
+    return PUT(at, ",\"result\":null,\"error\":null,\"meta\":null"
+                   ",\"cancel_requested\":null");
   at = PUT(at, ",\"result\":");
   at = put_json(at, jt_job_part(job, JT_RESULT));
   at = PUT(at, ",\"error\":");
@@ -70,14 +72,16 @@ static size_t string_bound(jt_text text) {
 }
 
 static size_t blobs_bound(const jt_job *job) {
-  return string_bound(jt_job_part(job, JT_ERROR)) + string_bound(jt_job_part(job, JT_CANCEL)) +
+  return string_bound(jt_job_part(job, JT_ERROR)) +
+         string_bound(jt_job_part(job, JT_CANCEL)) +
          jt_job_part(job, JT_RESULT).length + jt_job_part(job, JT_META).length;
 }
 
 size_t jt_json_job_bound(const jt_job *job) {
   const size_t skeleton = 512;  /* names, status, numbers, times, null: at most 400 */
   return skeleton + 2 * string_bound(jt_job_part(job, JT_ID)) +
-         string_bound(jt_job_part(job, JT_STEP)) + (job->blobs != 0 ? blobs_bound(job) : 0);
+         string_bound(jt_job_part(job, JT_STEP)) +
+         (job->blobs != 0 ? blobs_bound(job) : 0);
 }
 
 size_t jt_json_job(const jt_job *job, char *out) {

@@ -118,7 +118,7 @@ static char *put_escape(char *out, unsigned char byte) {
   return out;
 }
 
-/* One character that is not plain, or what stands for it; returns how many bytes it has. */
+/* One character that is not plain, or what stands for it; returns how long it is. */
 static size_t put_special(const char *bytes, size_t left, char **out) {
   if ((unsigned char)bytes[0] >= 0x80) return jt_utf8_put(bytes, left, out);
   *out = put_escape(*out, (unsigned char)bytes[0]);
@@ -174,10 +174,10 @@ size_t jt_json_integer(int64_t value, char *out) {
 }
 
 /*
-** 'value' times 'power', a power of ten, if that is a whole number that as a decimal reads
-** back as 'value'; 10^15 at most. Both dividing by a power of ten and reading a decimal round
-** correctly, so a quotient that is 'value' means that the decimal reads back; and no other
-** one of 15 digits does, nor of fewer.
+** 'value' times 'power', a power of ten, if that is a whole number that as a decimal
+** reads back as 'value'; 10^15 at most. Both dividing by a power of ten and reading a
+** decimal round correctly, so a quotient that is 'value' means that the decimal reads
+** back; and no other one of 15 digits does, nor of fewer.
 */
 static inline bool as_whole(double value, double power, uint64_t *whole) {
   *whole = (uint64_t)(value * power + 0.5);

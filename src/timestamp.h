@@ -10,8 +10,8 @@
 #define JT_TIMESTAMP_LENGTH 27   /* of "2026-11-23T17:42:36.123456Z" */
 #define JT_TIMESTAMP_SECOND 19   /* of what is before its fraction */
 
-/* The last time that was written, but its fraction, and when its day and its second began:
-   times are mostly of one day, and those of a job often of one second. */
+/* The last time that was written, but its fraction, and when its day and its second
+   began: times are mostly of one day, and those of a job often of one second. */
 typedef struct jt_timestamp_last {
   int64_t day, second;
   char text[JT_TIMESTAMP_SECOND + 1];

@@ -54,8 +54,8 @@ enum {
 };
 extern const bench_peer *const bench_peers[BENCH_PEERS];
 
-/* Who is number i in this round, or who opens its store as number i in this pass: each one
-   is the first as often as the others. Which memory a store gets depends on who came
+/* Who is number i in this round, or who opens its store as number i in this pass: each
+   one is the first as often as the others. Which memory a store gets depends on who came
    before. */
 static inline int bench_turn(uint32_t round, int i) {
   return (int)((round + (uint32_t)i) % BENCH_PEERS);

@@ -45,7 +45,7 @@ static void each_day(void) {
   test_result(right, "each day of ten thousand years", "another text than gmtime_r's");
 }
 
-/* After another one: of the same second, of the same day, of one beside it, or far away. */
+/* After another one: of the same second, the same day, one beside it, or far away. */
 static void after_another(void) {
   static const struct {
     int64_t time;

@@ -65,9 +65,9 @@ static pthread_t start(crowd *c) {
   return thread;
 }
 
-/* As many owners as there are slots; the next finds none until one has ended. They come one
-   after the other: on a busy machine so many at once wait for the lock for longer than a
-   call does. */
+/* As many owners as there are slots; the next finds none until one has ended. They come
+   one after the other: on a busy machine so many at once wait for the lock for longer
+   than a call does. */
 static void every_slot_in_use(void) {
   static crowd c, short_lived;
   static pthread_t threads[JT_OWNERS - 1];

@@ -1,6 +1,6 @@
 /*
-** evict_test.c - src/store/evict.c: a pass over the cells, and what becomes of it when the
-** retention is changed by somebody else in its midst.
+** evict_test.c - src/store/evict.c: a pass over the cells, and what becomes of it when
+** the retention is changed by somebody else in its midst.
 */
 #include <signal.h>
 #include <stdlib.h>

@@ -105,7 +105,8 @@ OURS void *calloc(size_t count, size_t size) {
 
 OURS int clock_gettime(clockid_t clock, struct timespec *now) {
   int failed = (int)syscall(SYS_clock_gettime, clock, now);
-  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) now->tv_sec += fault.clock;
+  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+    now->tv_sec += fault.clock;
   return failed;
 }
 

@@ -114,9 +114,9 @@ static candidates candidates_for(const jt_store *store, uint64_t share) {
 }
 
 /*
-** By one retention, though it may be changed meanwhile, without the lock: a pass that goes
-** by two of them empties one part of the index and leaves another full. What comes later
-** goes to all of it, and searches in the full part get hundreds of cells long.
+** By one retention, though it may be changed meanwhile, without the lock: a pass that
+** goes by two of them empties one part of the index and leaves another full. What comes
+** later goes to all of it, and searches in the full part get hundreds of cells long.
 */
 uint64_t jt_evict(jt_store *store, uint32_t keep, uint64_t share) {
   candidates oldest = candidates_for(store, share);

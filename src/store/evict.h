@@ -7,7 +7,7 @@
 #include "record.h"
 
 /* The time of the kernel's last tick, which is jt_now of 1 to 10 milliseconds ago at most
-   (clock_getres). To know the microsecond, a processor waits for all that is under way. */
+   (clock_getres). To know the microsecond, a processor waits for all it has under way. */
 int64_t jt_last_tick(void);
 
 /* Whether a job is past its retention: from then on it counts as gone, though

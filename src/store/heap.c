@@ -58,7 +58,7 @@ static uint32_t find_run(const jt_store *store, uint32_t from, uint32_t to,
 static uint32_t find_in_word(const jt_store *store, uint32_t from, uint32_t to,
                              uint32_t units) {
   if (from >= to || units > 64) return NOWHERE;
-  uint64_t begins = ~store->bitmap[from / 64];   /* a bit: that many are clear from it on */
+  uint64_t begins = ~store->bitmap[from / 64];   /* a bit: 'many' are clear from it on */
   for (uint32_t many = 1, more; many < units && begins != 0; many += more) {
     more = many < units - many ? many : units - many;
     begins &= begins >> more;
