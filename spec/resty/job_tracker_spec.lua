@@ -40,7 +40,7 @@ describe("resty.job_tracker.setup", function()
 
   it("names the option that is wrong, its rule and its value, at the line of the call", function()
     for setup, message in pairs({
-      ["lists = true"] = 'setup: there is no option "lists"; the options are authorize, base, cancel, ',
+      ["lists = true"] = 'setup: unknown option "lists"; the options are authorize, base, cancel, ',
       ["list = 1"] = "setup: list must be a boolean, got 1",
       ['base = "app/"'] = 'setup: base must be a path of [^\n]*, got "app/"',
       ['base = "/app"'] = 'setup: base must be a path of [^\n]*, got "/app"',

@@ -73,7 +73,7 @@ local function unknown(name)
   local names = {}
   for known in pairs(OPTIONS) do names[#names + 1] = known end
   table.sort(names)
-  error(("setup: there is no option %s; the options are %s"):format(shown(name),
+  error(("setup: unknown option %s; the options are %s"):format(shown(name),
     table.concat(names, ", ")), LEVEL)
 end
 
