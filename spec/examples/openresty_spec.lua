@@ -470,7 +470,7 @@ describe("nginx.conf: POST /jobs", function()
     assert(os.remove(folder))
     store_file.write(folder, "a file")
     local job = await(server, create(server), "failed")
-    assert.equal("chapter: cannot make the output folder", job.error)
+    assert.equal("reading: cannot make the output folder", job.error)
     local told = "build/openresty/chapters: File exists"
     wait_until(function() return server:log():find(told, 1, true) end, "the log")
   end)

@@ -61,7 +61,7 @@ describe("resty.job_tracker.setup", function()
 
   it("does so of what is in store_options, whether nginx writes the store or reads it", function()
     for options, message in pairs({
-      ['size = "64X"'] = 'size must be a number of bytes or a string such as "64M", got "64X"',
+      ['size = "64X"'] = 'size must be a whole number of bytes, or .* such as "64M", got "64X"',
       ["sizes = 1"] = 'unknown option "sizes"; the options are size, ',
     }) do
       for _, more in ipairs({ "cancel = true", "list = true" }) do

@@ -119,7 +119,7 @@ describe("a store file", function()
     local id = jobs.create_job("textbook")
     wait_until(function() return all_have(server, id) end, "the store", 5)
     -- The master's line, and each worker's.
-    assert.equal(3, count_lines(server, "%[error%][^\n]* is not a job store"))
+    assert.equal(3, count_lines(server, "%[error%][^\n]* is not a job_tracker store"))
     assert.same(workers, server:workers())
     jobs.close()
   end)
