@@ -18,38 +18,41 @@ static int changed(lua_State *L, jt_code code, jt_text id) {
   return 1;
 }
 
-/* What is in use, asked for after the refusal: who finds room pays nothing for it. By
-   then it may have changed; so a reason is given only where the numbers bear it out. */
-static void push_fullness(lua_State *L, jt_store *store, bool may_lack_a_place) {
+/* What is in use, asked for after the refusal (who finds room pays nothing for it) and
+   before anything is pushed, which may run what closes the tracker. By then it may have
+   changed; so a reason is given only where the numbers bear it out. */
+static void push_fullness(lua_State *L, const jt_stats *now, bool may_lack_a_place) {
   char text[160];
-  jt_stats now;
-  jt_store_stats(store, &now);
-  bool all_unfinished = now.by_status[JT_COMPLETED] + now.by_status[JT_FAILED] == 0;
-  if (may_lack_a_place && all_unfinished && now.jobs >= now.max_jobs)
+  bool all_unfinished = now->by_status[JT_COMPLETED] + now->by_status[JT_FAILED] == 0;
+  if (may_lack_a_place && all_unfinished && now->jobs >= now->max_jobs)
     snprintf(text, sizeof text, "%llu of %llu are in use, none of them finished",
-             (unsigned long long)now.jobs, (unsigned long long)now.max_jobs);
+             (unsigned long long)now->jobs, (unsigned long long)now->max_jobs);
   else
     snprintf(text, sizeof text,
              "%llu bytes are free of %llu, and no finished jobs could make enough",
-             (unsigned long long)now.bytes_available,
-             (unsigned long long)(now.bytes_used + now.bytes_available));
+             (unsigned long long)now->bytes_available,
+             (unsigned long long)(now->bytes_used + now->bytes_available));
   lua_pushstring(L, text);
 }
 
 static int not_created(lua_State *L, const jt_handle *handle, jt_code code) {
+  jt_stats now;
   if (code != JT_FULL) return jt_store_refused(L, code);
-  push_fullness(L, jt_call_store(L, handle, "create_job"), true);
+  jt_store_stats(jt_call_store(L, handle, "create_job"), &now);
+  push_fullness(L, &now, true);
   lua_pushfstring(L, "no room for another job: %s", lua_tostring(L, -1));
   return jt_refused(L, code);
 }
 
 /* 'length': of the texts that the call brought. */
 static int no_room(lua_State *L, const jt_wanted *which, size_t length) {
-  char size[32] = "";
+  char what[48] = "record";
+  jt_stats now;
+  jt_store_stats(jt_call_store(L, which->handle, which->call), &now);
   const char *name = jt_push_excerpt(L, which->id.bytes, which->id.length);
-  if (length > 0) snprintf(size, sizeof size, " of %zu bytes", length);
-  push_fullness(L, jt_call_store(L, which->handle, which->call), false);
-  lua_pushfstring(L, "job \"%s\": no room for its texts%s: %s", name, size,
+  if (length > 0) snprintf(what, sizeof what, "texts of %zu bytes", length);
+  push_fullness(L, &now, false);
+  lua_pushfstring(L, "job \"%s\": no room for its %s: %s", name, what,
                   lua_tostring(L, -1));
   return jt_refused(L, JT_FULL);
 }

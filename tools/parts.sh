@@ -118,7 +118,8 @@ parts_await() {
     status=0
     parts_wait
   done
-  parts_signal KILL "$part" # what it left behind
+  parts_signal KILL "$part" # what it left behind,
+  parts_signal KILL "$part" # and what that has started meanwhile
   if [ "$status" -eq 124 ]; then
     echo "stopped: it ran for more than ${parts_limit[$part]} seconds" >>"$parts_logs/$part"
   fi

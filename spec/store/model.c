@@ -391,6 +391,14 @@ static request request_of(const model_job *job, const model_job *after,
   return wanted;
 }
 
+/* A time that was not there before: by the clock, in the course of the call. */
+static void take_time(int64_t old, int64_t now, int64_t earliest, int64_t *mine) {
+  if (old == 0 && *mine != 0) {
+    CHECK(now >= earliest && now <= *mine && now <= jt_now());
+    *mine = now;
+  }
+}
+
 /* The update that is allowed. */
 static void change_job(model *m, model_job *job, const jt_change *change,
                        const model_blob blobs[MODEL_BLOBS]) {
@@ -405,7 +413,10 @@ static void change_job(model *m, model_job *job, const jt_change *change,
     jt_job *changed;
     if (!CHECK_CODE(get(m->store, &job->id, &changed), JT_OK)) return;
     CHECK(changed->updated_at > job->updated_at && changed->updated_at >= earliest);
-    *job = applied(job, change, blobs, changed->updated_at);
+    after = applied(job, change, blobs, changed->updated_at);
+    take_time(job->started_at, changed->started_at, earliest, &after.started_at);
+    take_time(job->finished_at, changed->finished_at, earliest, &after.finished_at);
+    *job = after;
     job->version = m->version;
     free(changed);
   }

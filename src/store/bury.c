@@ -55,10 +55,11 @@ static jt_code bury(jt_store *store, uint32_t at) {
   jt_sight job;
   jt_code code = jt_sight_at(store, at, &job);
   if (code != JT_OK || !job.orphaned) return JT_NOT_FOUND;
-  jt_record_renew(&job, jt_now(), &old, &record);
+  int64_t now = jt_now();
+  jt_record_renew(&job, now, &old, &record);
   size_t length = jt_epitaph(job.pid, record.step, epitaph);
   jt_plan_blob(&plan, JT_ERROR, (jt_text){ epitaph, length });
-  jt_record_enter(&record, JT_FAILED);
+  jt_record_enter(&record, JT_FAILED, now);
   if (jt_next_version(store) == jt_sight_version(&job)) skip_version(store);
   return jt_replace(store, &job, &old, &record, &plan);
 }

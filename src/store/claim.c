@@ -57,12 +57,13 @@ static jt_code try_cancel(jt_store *store, void *context) {
   jt_record old, record;
   jt_code code = find_unfinished(store, &want->search, &job);
   if (code != JT_OK) return code;
-  jt_record_renew(&job, jt_now(), &old, &record);
+  int64_t now = jt_now();
+  jt_record_renew(&job, now, &old, &record);
   if (record.blobs & 1u << JT_BLOB(JT_CANCEL)) return JT_OK;
   jt_plan_blob(&plan, JT_CANCEL, want->reason);
   if (nobody_works_on(&job)) {
     jt_plan_blob(&plan, JT_ERROR, want->error);
-    jt_record_enter(&record, JT_FAILED);
+    jt_record_enter(&record, JT_FAILED, now);
   }
   return jt_replace(store, &job, &old, &record, &plan);
 }

@@ -17,11 +17,17 @@ void jt_record_renew(const jt_sight *job, int64_t time, jt_record *old,
   record->updated_at = time > record->updated_at ? time : record->updated_at + 1;
 }
 
-void jt_record_enter(jt_record *record, jt_status status) {
+static int64_t later(int64_t one, int64_t other) {
+  return one > other ? one : other;
+}
+
+/* By the clock: updates that come faster than one a microsecond take updated_at ahead
+   of it. In order also when the clock is set back. */
+void jt_record_enter(jt_record *record, jt_status status, int64_t time) {
   if (status == JT_RUNNING && record->started_at == 0)
-    record->started_at = record->updated_at;
+    record->started_at = later(time, record->created_at);
   if (jt_status_finished(status) && record->finished_at == 0)
-    record->finished_at = record->updated_at;
+    record->finished_at = later(time, later(record->started_at, record->created_at));
   if (status == JT_COMPLETED && record->status != JT_COMPLETED) record->progress = 1;
   record->status = status;
   if (jt_status_finished(status)) record->owner = 0;

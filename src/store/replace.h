@@ -27,8 +27,8 @@ static inline void jt_plan_blob(jt_blob_plan *plan, jt_part part, jt_text text) 
 void jt_record_renew(const jt_sight *job, int64_t time, jt_record *old,
                      jt_record *record);
 
-/* Gives the record a status that it may have, and what follows from it. */
-void jt_record_enter(jt_record *record, jt_status status);
+/* Gives the record a status that it may have, at that time, and what follows from it. */
+void jt_record_enter(jt_record *record, jt_status status, int64_t time);
 
 /*
 ** Publishes 'record', which was made from the seen job's 'old' one, with the blobs

@@ -82,11 +82,11 @@ static bool transition_allowed(jt_status from, jt_status to) {
 }
 
 /* The record's own fields; the blobs come later. */
-static jt_code apply(jt_record *record, const jt_change *change) {
+static jt_code apply(jt_record *record, const jt_change *change, int64_t time) {
   if (change->fields & JT_SET_STATUS) {
     if (!transition_allowed(record->status, change->status))
       return JT_INVALID_TRANSITION;
-    jt_record_enter(record, change->status);
+    jt_record_enter(record, change->status, time);
   }
   if (change->fields & JT_SET_PROGRESS) record->progress = change->progress;
   if (change->fields & JT_SET_STEP) record->step = change->step;
@@ -132,9 +132,10 @@ static jt_code try_update(jt_store *store, void *context) {
   jt_heap_prefetch_next(store);
   jt_code code = jt_find_to_change(store, &want->search, &job);
   if (code != JT_OK) return code;
-  jt_record_renew(&job, time_for(want->wanted, &job), &old, &record);
+  int64_t time = time_for(want->wanted, &job);
+  jt_record_renew(&job, time, &old, &record);
   if (job.orphaned) record.status = JT_FAILED;
-  code = apply(&record, want->wanted);
+  code = apply(&record, want->wanted, time);
   if (code != JT_OK) return code;
   if (job.orphaned) return JT_FULL;
   jt_blob_plan plan = { 0 };
