@@ -110,7 +110,7 @@ describe("a store file", function()
 
   it("that is no store is 503, until a store takes its place", function()
     store_file.write(path, ("not a store "):rep(10000))
-    assert(os.execute("chmod 644 '" .. path .. "'"))
+    chmod "644"
     local server = start()
     local workers = server:workers()
     assert.is_true(all_refuse(server, CANNOT, "textbook_00000000"))
@@ -187,13 +187,7 @@ describe("a store file", function()
     assert.equal(200, server:request("/jobs/" .. old_id).status)
     local new = open_readable()
     local id = new.create_job("textbook")
-    wait_until(function()
-      local found = 0
-      for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
-        found = found + (response.status == 200 and 1 or 0)
-      end
-      return found == 2
-    end, "each worker to find the new store", 5)
+    wait_until(function() return all_have(server, id) end, "each worker to find the new store", 5)
     for _, response in pairs(server:request_from_each("/jobs/" .. old_id)) do
       assert.equal(404, response.status)
     end
