@@ -13,7 +13,8 @@
 #
 # A part's output is kept and shown if it failed or skipped something, or
 # always where PARTS_SHOW=always. Lines that begin with "running: " or "ok " are
-# shown only where a part died, or always.
+# shown only where a part died, or always. What failed is said once more at the end:
+# where only the end of a long log is kept, or read, that is what is looked for.
 
 parts_passed=0
 parts_failed=0
@@ -75,6 +76,19 @@ parts_add() { # PART PASSED FAILED SKIPPED [NOTE]
     parts_show "$parts_logs/$part" ''
   elif [ "$failed" -gt 0 ] || [ "$skipped" -gt 0 ]; then
     parts_show "$parts_logs/$part" '/^running: /d; /^ok /d'
+  fi
+  [ "$failed" -eq 0 ] || parts_note "$part" "$note" >>"$parts_logs/failed"
+}
+
+# What is said of a failed part at the end: the end of its output or, if that was parts
+# itself, what has failed of those.
+parts_note() { # PART NOTE
+  local log=$parts_logs/$1
+  echo "${parts_name[$1]}${2:+: $2}"
+  if grep -aq '^what failed:$' "$log"; then
+    parts_show "$log" '1,/^what failed:$/d'
+  else
+    parts_show "$log" '/^running: /d; /^ok /d' | tail -n 40
   fi
 }
 
@@ -160,6 +174,10 @@ check() {
 
 finish() {
   while [ "${#parts_name[@]}" -gt 0 ]; do parts_await; done
+  if [ -s "$parts_logs/failed" ]; then
+    echo "what failed:"
+    cat "$parts_logs/failed"
+  fi
   echo "$parts_passed passed, $parts_failed failed, $parts_skipped skipped"
   [ "$parts_failed" -eq 0 ] && [ "$parts_passed" -gt 0 ]
 }

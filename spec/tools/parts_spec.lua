@@ -38,8 +38,31 @@ describe("a test run", function()
       part crashes 30 sh -c "kill -KILL \$\$"
       %s]]):format(PASSES, PASSES, PASSES))
     assert.equal("7 passed, 2 failed, 0 skipped", last, all)
-    local _, told = all:gsub("crashes: [^\n]*exit status 137\n", "%0")
+    local _, told = all:match("^(.-)\nwhat failed:"):gsub("crashes: [^\n]*exit status 137\n", "%0")
     assert.equal(2, told, all)
+  end)
+
+  it("says once more at the end what failed, of parts of parts that alone", function()
+    local inner = os.tmpname()
+    local file = assert(io.open(inner, "w"))
+    assert(file:write(PRELUDE, PASSES, [[
+
+      part fails 30 sh -c "$(said 'x is not y'); $(said '1 passed, 1 failed, 0 skipped'); exit 1"
+      part dies 30 false
+      ]], PASSES, "\nfinish\n"))
+    file:close()
+    local _, all = run(PASSES .. "\npart both 30 bash " .. inner .. "\n" .. PASSES)
+    os.remove(inner)
+    assert.equal([[
+what failed:
+both
+    fails
+        x is not y
+        1 passed, 1 failed, 0 skipped
+    dies: no closing line, exit status 1
+    5 passed, 2 failed, 0 skipped
+9 passed, 2 failed, 0 skipped
+]], all:match("\n(what failed:.*)"), all)
   end)
 
   it("stops a part that does not end, and what it started", function()
