@@ -50,6 +50,7 @@ describe("the README", function()
       end, 1)
       local path = own:match('open%("([^"]*)"')
       if path then own = own:gsub('"/dev/shm/[^"]*"', ("%q"):format(path)) end
+      own = own:gsub("step:pause%(5%)", "step:pause(0.05)")
       local printed = {}
       for line in run_block(own):gmatch("[^\n]+") do printed[#printed + 1] = normal(line) end
       local expected = expected_lines(block)
