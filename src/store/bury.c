@@ -51,17 +51,17 @@ static void skip_version(jt_store *store) {
 static jt_code bury(jt_store *store, uint32_t at) {
   char epitaph[JT_EPITAPH_MAX];
   jt_blob_plan plan = { 0 };
-  jt_record old, record;
+  jt_record record;
   jt_sight job;
   jt_code code = jt_sight_at(store, at, &job);
   if (code != JT_OK || !job.orphaned) return JT_NOT_FOUND;
   int64_t now = jt_now();
-  jt_record_renew(&job, now, &old, &record);
+  jt_record_renew(&job, now, &record);
   size_t length = jt_epitaph(job.pid, record.step, epitaph);
   jt_plan_blob(&plan, JT_ERROR, (jt_text){ epitaph, length });
   jt_record_enter(&record, JT_FAILED, now);
   if (jt_next_version(store) == jt_sight_version(&job)) skip_version(store);
-  return jt_replace(store, &job, &old, &record, &plan);
+  return jt_replace(store, &job, &record, &plan);
 }
 
 /* As they are now: an owner that dies during the pass waits for the next. */

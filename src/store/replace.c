@@ -10,9 +10,7 @@
 #include "publish.h"
 #include "room.h"
 
-void jt_record_renew(const jt_sight *job, int64_t time, jt_record *old,
-                     jt_record *record) {
-  jt_record_decode(&job->words, old);
+void jt_record_renew(const jt_sight *job, int64_t time, jt_record *record) {
   jt_record_decode(&job->words, record);
   record->updated_at = time > record->updated_at ? time : record->updated_at + 1;
 }
@@ -71,17 +69,19 @@ static void give_old(jt_store *store, uint32_t unit, const jt_record *old,
   }
 }
 
-jt_code jt_replace(jt_store *store, const jt_sight *job, const jt_record *old,
-                   jt_record *record, const jt_blob_plan *plan) {
+jt_code jt_replace(jt_store *store, const jt_sight *job, jt_record *record,
+                   const jt_blob_plan *plan) {
   jt_run runs[JT_RUNS];
+  jt_record old;
   if (!blobs_fit(store, plan)) return JT_FULL;
+  jt_record_decode(&job->words, &old);
   int count = plan_runs(record, plan, runs);
-  uint64_t held = jt_status_finished(old->status) ? jt_record_all_units(old) : 0;
+  uint64_t held = jt_status_finished(old.status) ? jt_record_all_units(&old) : 0;
   jt_code code = jt_room_take(store, runs, count, job->at, held);
   if (code != JT_OK) return code;
   if (plan->texts != 0) write_blobs(store, record, plan, runs + 1);
   record->version = jt_next_version(store);
-  jt_publish(store, job->at, job->cell, runs[0].unit, record, old);
-  give_old(store, jt_cell_unit(job->cell), old, plan);
+  jt_publish(store, job->at, job->cell, runs[0].unit, record, &old);
+  give_old(store, jt_cell_unit(job->cell), &old, plan);
   return JT_OK;
 }

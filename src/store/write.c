@@ -128,19 +128,19 @@ JT_WAY
 static jt_code try_update(jt_store *store, void *context) {
   const updating *want = context;
   jt_sight job;
-  jt_record old, record;
+  jt_record record;
   jt_heap_prefetch_next(store);
   jt_code code = jt_find_to_change(store, &want->search, &job);
   if (code != JT_OK) return code;
   int64_t time = time_for(want->wanted, &job);
-  jt_record_renew(&job, time, &old, &record);
+  jt_record_renew(&job, time, &record);
   if (job.orphaned) record.status = JT_FAILED;
   code = apply(&record, want->wanted, time);
   if (code != JT_OK) return code;
   if (job.orphaned) return JT_FULL;
   jt_blob_plan plan = { 0 };
   plan_blobs(want->wanted, &plan);
-  return jt_replace(store, &job, &old, &record, &plan);
+  return jt_replace(store, &job, &record, &plan);
 }
 
 jt_code jt_update(jt_store *store, const char *id, size_t length,
