@@ -129,9 +129,11 @@ static uint64_t stride(void) {
 }
 
 /* Who is alone makes hundreds of mutexes anew, one like the other: not each store of
-   that is tried. */
+   that is tried. Nor each of any, under a sanitizer: what it looks at is how the recovery
+   treats its memory. */
 static uint64_t next_of_many(const scene *s, uint64_t many) {
-  return s->trial->alone ? 1 + check_below(many) : 1;
+  if (s->trial->alone) return 1 + check_below(many);
+  return CHECK_SANITIZED ? 1 + check_below(6) : 1;
 }
 
 /* The one who recovers is killed at each store of its own. Its region is as 'ruin'
@@ -185,13 +187,14 @@ static void killed_at_every_store(void) {
     scene s = scene_make(&trials[i]);
     uint64_t before = killed.once + killed.alone;
     kill_everywhere(&s, &killed);
-    CHECK(killed.once + killed.alone > before + 3);
+    CHECK(killed.once + killed.alone > before + (CHECK_SANITIZED ? 0 : 3));
     scene_free(&s);
   }
   check_prove(PROVE_KILLED, "SIGKILL at every store", killed.once);
   check_prove(PROVE_KILLED, "SIGKILL at stores of an opening, alone", killed.alone);
   check_prove(PROVE_KILLED, "SIGKILL at stores of the recovery from that", killed.twice);
-  CHECK(killed.once > 800 && killed.twice > 400);
+  CHECK(killed.once > (CHECK_SANITIZED ? 200 : 800));
+  CHECK(killed.twice > (CHECK_SANITIZED ? 50 : 400));
 }
 
 #else
