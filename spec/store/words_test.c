@@ -102,6 +102,54 @@ static void writes_long_texts_too(void) {
   free(source), free(region);
 }
 
+/* A long text in the region, and two words that say how far writer and reader are. */
+typedef struct passing {
+  jt_word text[STREAMED / sizeof(jt_word)];
+  _Alignas(LINE) jt_word written;
+  _Alignas(LINE) jt_word seen;
+} passing;
+
+enum { ROUNDS = 400, LAST_LINES = 16 };
+
+/* How many of the last lines are not of that round. */
+static int stale_lines(const passing *p, uint64_t round) {
+  const jt_word *at = (&p->text)[1] - 1;
+  int stale = 0;
+  for (int i = 0; i < LAST_LINES; i++, at -= LINE_WORDS)
+    stale += jt_word_load(at) != round;
+  return stale;
+}
+
+/* Looks at the lines also while it waits: what has to be taken out of another's cache
+   takes longest to be there. */
+static void see_each_round(void *context) {
+  passing *p = context;
+  uint64_t stale = 0;
+  for (uint64_t round = 1; round <= ROUNDS; round++) {
+    while (atomic_load_explicit(&p->written, memory_order_acquire) != round)
+      stale_lines(p, 0);
+    stale += stale_lines(p, round) != 0;
+    atomic_store_explicit(&p->seen, round, memory_order_release);
+  }
+  CHECK_INT(stale, 0);
+}
+
+/* For who sees what is stored after it, as a reader does who sees the cell. */
+static void a_long_text_is_there_before_what_comes_after(void) {
+  enum { WORDS = STREAMED / sizeof(jt_word) };
+  passing *p = check_shared(sizeof *p);
+  uint64_t *source = check_memory(STREAMED);
+  pid_t reader = check_fork(see_each_round, p);
+  for (uint64_t round = 1; round <= ROUNDS; round++) {
+    for (size_t i = WORDS - LAST_LINES * LINE_WORDS; i < WORDS; i++) source[i] = round;
+    writes[round % WAYS](p->text, source, STREAMED);
+    atomic_store_explicit(&p->written, round, memory_order_release);
+    while (atomic_load_explicit(&p->seen, memory_order_acquire) != round) continue;
+  }
+  CHECK_JOIN(reader);
+  free(source);
+}
+
 /* ------------------------------------------------------------------- reading */
 
 static void check_read(read_text *read, char *region, char *to, size_t length) {
@@ -262,6 +310,7 @@ static void the_hash_spreads_ids(void) {
 static const check_case cases[] = {
   CASE(writes_the_text_and_no_more),
   CASE(writes_long_texts_too),
+  CASE(a_long_text_is_there_before_what_comes_after),
   CASE(reads_the_text_and_no_more),
   CASE(reads_to_any_address),
   CASE(the_hash_is_that_of_all_builds),
