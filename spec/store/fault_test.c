@@ -350,6 +350,34 @@ static void the_clock_jumps(void) {
   check_prove(PROVE_CLOCK, "updates while it jumps", sizeof jumps / sizeof jumps[0] + 1);
 }
 
+/* A finished job, of which everything may have happened in the same microsecond. */
+static void check_order(jt_store *store, const job_id *id, bool began) {
+  jt_job *job = read_job(store, id);
+  int64_t begun = began ? job->started_at : job->created_at;
+  CHECK(jt_status_finished(job->status) && (job->started_at != 0) == began);
+  CHECK(job->created_at <= begun && begun <= job->finished_at);
+  CHECK(job->finished_at <= job->updated_at);
+  free(job);
+}
+
+/* Set back before each step: one takes no time then, rather than less. */
+static void no_step_ends_before_it_begins(void) {
+  jt_store *store = file_store("store", SIZE, 20);
+  job_id ran = create(store, "ran", 1), failed = create(store, "failed", 2);
+  job_id cancelled = create(store, "cancelled", 3);
+  fault.clock = -86400;
+  CHECK_CODE(set_status(store, &ran, JT_RUNNING), JT_OK);
+  CHECK_CODE(set_status(store, &failed, JT_FAILED), JT_OK);
+  CHECK_CODE(jt_cancel(store, cancelled.text, cancelled.length, text_of("why")), JT_OK);
+  fault.clock = 2 * -86400;
+  CHECK_CODE(set_status(store, &ran, JT_COMPLETED), JT_OK);
+  check_order(store, &ran, true);
+  check_order(store, &failed, false);
+  check_order(store, &cancelled, false);
+  jt_store_close(store);
+  check_prove(PROVE_CLOCK, "jobs that begin or end when it has been set back", 3);
+}
+
 static void a_wait_does_not_look_at_the_day(void) {
   jt_store *store = file_store("store", SIZE, 20);
   job_id id = create(store, "clock", 1);
@@ -383,6 +411,7 @@ static const check_case cases[] = {
   CASE(a_reader_who_could_do_without_survives_a_cut),
   CASE(the_store_in_memory_is_refused),
   CASE(a_file_system_that_may_not_be_written), CASE(the_clock_jumps),
+  CASE(no_step_ends_before_it_begins),
   CASE(a_wait_does_not_look_at_the_day), CASE(retention_goes_by_the_day),
 };
 CHECK_MAIN(cases)
