@@ -70,6 +70,16 @@ describe("a new store file", function()
     assert.same({ 0, 7 }, { stats.jobs_used, stats.jobs_available })
     tracker.close()
   end)
+
+  it("is not begun where the rest of its options would not do", function()
+    for option, value in pairs({ max_jobs = 10000000, size = 26000 }) do
+      local path = store_file.path()
+      local message = expect_refused(path, { [option] = value }, "incompatible")
+      assert.matches("size must be at least %d+ bytes for max_jobs %d+, got %d+", message)
+      assert.equal(option == "max_jobs", message:find(", the default$") ~= nil, message)
+      assert.is_nil(io.open(path), "a file was left behind")
+    end
+  end)
 end)
 
 describe("an existing store file", function()

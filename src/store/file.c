@@ -90,14 +90,36 @@ static unsigned mode_wanted(const opening *o) {
   return o->options->mode != 0 ? o->options->mode : 0600;
 }
 
+/* Of a file to be made: what is not asked for follows from the rest. */
+static jt_code plan_file(const opening *o, jt_geometry *geometry) {
+  uint64_t size = o->options->size != 0 ? o->options->size : JT_FILE_SIZE;
+  uint64_t max_jobs = o->options->max_jobs;
+  jt_error why;
+  if (max_jobs == 0) max_jobs = jt_default_jobs(size);
+  if (jt_geometry_make(size, max_jobs, geometry, &why)) return JT_OK;
+  return jt_fail(o->error, JT_INCOMPATIBLE, "cannot make %s: %s%s", o->path, why.message,
+                 o->options->size == 0 ? ", the default" : "");
+}
+
+/* Asked before there is a file: a store that cannot be leaves none behind. */
+static jt_code create_file(opening *o) {
+  jt_geometry geometry;
+  jt_code code = plan_file(o, &geometry);
+  if (code == JT_OK)
+    o->store->file = open(o->path, OPEN_FLAGS | O_RDWR | O_CREAT, mode_wanted(o));
+  return code;
+}
+
 static jt_code open_file(opening *o) {
   bool readonly = o->options->readonly;
   struct stat status;
   o->store->file = open(o->path, OPEN_FLAGS | (readonly ? O_RDONLY : O_RDWR));
   /* Made only if it is missing: in a sticky directory the kernel may refuse
      O_CREAT for another user's file that exists. */
-  if (o->store->file < 0 && errno == ENOENT && !readonly)
-    o->store->file = open(o->path, OPEN_FLAGS | O_RDWR | O_CREAT, mode_wanted(o));
+  if (o->store->file < 0 && errno == ENOENT && !readonly) {
+    jt_code code = create_file(o);
+    if (code != JT_OK) return code;
+  }
   if (o->store->file < 0 && errno == ELOOP)
     return jt_fail(o->error, JT_IO, "cannot open %s: it is a symbolic link", o->path);
   if (o->store->file < 0) return fail_errno(o, "open");
@@ -238,12 +260,9 @@ static jt_code reserve_file(const opening *o, const jt_geometry *geometry) {
 }
 
 static jt_code make_file(const opening *o) {
-  uint64_t size = o->options->size != 0 ? o->options->size : JT_FILE_SIZE;
-  uint64_t max_jobs = o->options->max_jobs;
-  if (max_jobs == 0) max_jobs = jt_default_jobs(size);
   jt_geometry geometry;
-  if (!jt_geometry_make(size, max_jobs, &geometry, o->error)) return JT_INCOMPATIBLE;
-  jt_code code = reserve_file(o, &geometry);
+  jt_code code = plan_file(o, &geometry);
+  if (code == JT_OK) code = reserve_file(o, &geometry);
   if (code == JT_OK) code = map(o, &geometry);
   if (code == JT_OK) code = jt_header_make(o->store, o->error);
   if (code != JT_OK) return code;
