@@ -80,15 +80,16 @@ parts_add() { # PART PASSED FAILED SKIPPED [NOTE]
   [ "$failed" -eq 0 ] || parts_note "$part" "$note" >>"$parts_logs/failed"
 }
 
-# What is said of a failed part at the end: the end of its output or, if that was parts
-# itself, what has failed of those.
+# What is said of a failed part at the end: the end of its output (of one that died also
+# what it was running) or, if that was parts itself, what has failed of those.
 parts_note() { # PART NOTE
-  local log=$parts_logs/$1
+  local log=$parts_logs/$1 left_out='/^running: /d; /^ok /d'
+  [ -z "$2" ] || left_out=
   echo "${parts_name[$1]}${2:+: $2}"
   if grep -aq '^what failed:$' "$log"; then
-    parts_show "$log" '1,/^what failed:$/d'
+    parts_show "$log" '0,/^what failed:$/d'
   else
-    parts_show "$log" '/^running: /d; /^ok /d' | tail -n 40
+    parts_show "$log" "$left_out" | tail -n 40
   fi
 }
 

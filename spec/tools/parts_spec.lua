@@ -65,6 +65,15 @@ both
 ]], all:match("\n(what failed:.*)"), all)
   end)
 
+  it("says at the end what a part that died was running, and all after such words", function()
+    local _, all = run([[
+      part dies 30 sh -c "$(said 'ok one'); $(said 'running: two'); kill -SEGV \$\$"
+      check says 30 sh -c "$(said 'what failed:'); $(said 'x is not y'); exit 3"]])
+    local told = all:match("\nwhat failed:(\n.*)") or ""
+    assert.matches("\ndies: [^\n]*139\n    ok one\n    running: two\n", told)
+    assert.matches("\nsays: exit status 3\n    x is not y\n", told, 1, true)
+  end)
+
   it("stops a part that does not end, and what it started", function()
     local last, all = run([[part hangs 1 sh -c "$(said '1 passed, 0 failed, 0 skipped'); sleep 50"]])
     assert.equal("1 passed, 1 failed, 0 skipped", last)
