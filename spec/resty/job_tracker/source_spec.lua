@@ -266,6 +266,9 @@ describe("a store file", function()
     for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
       assert.matches('"old"', response.body, 1, true)
     end
+    local stream = wire.ask(server, "/jobs/" .. id .. "/events")
+    assert.truthy(stream:next().retry)
+    assert.matches('"old"', stream:next().data, 1, true)
     assert(os.rename(copy, path))
     wait_until(function()
       local found = 0
@@ -275,6 +278,7 @@ describe("a store file", function()
       end
       return found == 2
     end, "each worker to send what the new store says", 5)
+    assert.matches('"new"', stream:next().data, 1, true)
     old.close()
     new.close()
   end)

@@ -44,10 +44,11 @@ end
 -- ----------------------------------------------------------------------- one job
 
 -- Sends the job until it is finished or deleted, or the client is gone. A job that cannot
--- be read any more is not deleted: its stream just ends.
+-- be read any more is not deleted: its stream just ends. In another store the job may have
+-- the same version and be another.
 local function follow(watched, bell, version)
-  local json
-  local function is_new(self) return self.version ~= version end
+  local json = version == watched.version and watched.json
+  local function is_new(self) return self.version ~= version or self.json ~= json end
   while not watch.ending() do
     if watched:wait(bell, HEARTBEAT, is_new) then
       json = watched.json

@@ -140,7 +140,7 @@ function watch.job(id)
   local json, version, code = source.get_json(id)
   if not json then return nil, version --[[@as string]], code end
   local self = jobs[id] or new(id)
-  if self.version ~= version then
+  if self.json ~= json then
     self.json, self.version = json, version --[[@as integer]]
     wake(self)
   end
