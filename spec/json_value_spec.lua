@@ -146,7 +146,8 @@ describe("a number comes back as it went in:", function()
       round_trip(-number)
     end
     for number, text in pairs({ [0.1] = "0.1", [0.7] = "0.7", [12.25] = "12.25",
-      [0.1234567891] = "0.1234567891", [1 / 3] = "0.3333333333333333" }) do
+      [0.1234567891] = "0.1234567891", [1 / 3] = "0.3333333333333333", [5e-324] = "5e-324",
+      [1.2e-310] = "1.2e-310" }) do
       assert(JobTracker.update_job(task_id, { meta = { number } }))
       assert.matches("[" .. text .. "]", (JobTracker.get_json(task_id)), 1, true)
     end

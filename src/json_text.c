@@ -4,6 +4,7 @@
 */
 #include "json_text.h"
 
+#include <float.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
@@ -262,11 +263,12 @@ static bool reads_back(const char *text, size_t length, double value) {
   return same;
 }
 
-/* 17 digits always read back. */
+/* 17 digits always read back. Of at most 15 there is one that does, or none, and zeros
+   at its end are left out; but of a subnormal number there may be several. */
 static size_t write_digits(double value, char *out) {
   json_t *json = json_real(value);
   size_t length = 0;
-  for (size_t digits = 15; digits <= 17; digits++) {
+  for (size_t digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
     length = dump(json, JSON_REAL_PRECISION(digits), out, JT_JSON_REAL_MAX);
     if (length == 0 || reads_back(out, length, value)) break;
   }
