@@ -96,6 +96,17 @@ describe("GET jobs/<id>/events", function()
     end
   end)
 
+  it("streams also by HTTP/1.0, as an nginx in between may ask", function()
+    local server = start "events = true"
+    local id = create()
+    for _, target in ipairs { "/jobs/" .. id .. "/events", "/events?after=0" } do
+      local answer = server:request(target, "--http1.0", "--no-buffer", "--max-time", "1")
+      assert.equal(200, answer.status)
+      assert.is_nil(answer.headers["content-length"])
+      assert.matches("data: " .. jobs.get_json(id) .. "\n\n", answer.body, 1, true)
+    end
+  end)
+
   it("answers 204 to who has seen the end, so that an EventSource does not come again", function()
     local server = start()
     local workers = server:workers()

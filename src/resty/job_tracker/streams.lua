@@ -16,10 +16,13 @@ local RETRY = "retry: 1000\n\n" -- milliseconds after which a browser connects a
 
 -- ----------------------------------------------------------------- the transport
 
+-- The head at once: to HTTP/1.0, which an nginx in between speaks unless told otherwise,
+-- ngx_lua would hold back the answer for its length, and refuse to flush.
 local function begin()
   ngx.header["Content-Type"] = "text/event-stream"
   ngx.header["Cache-Control"] = "no-cache"
   ngx.header["X-Accel-Buffering"] = "no" -- for an nginx in between
+  ngx.send_headers()
 end
 
 -- False: the client is gone.
