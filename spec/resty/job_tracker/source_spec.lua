@@ -198,6 +198,24 @@ describe("a store file", function()
     new.close()
   end)
 
+  it("that takes the place of another is found, though only jobs of the old one are asked for", function()
+    local old = open_readable()
+    local id = old.create_job("textbook")
+    local server = start()
+    assert.is_true(all_have(server, id))
+    assert(os.remove(path))
+    local new = open_readable()
+    wait_until(function()
+      local found = 0
+      for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
+        found = found + (response.status == 404 and 1 or 0)
+      end
+      return found == 2
+    end, "each worker to find the new store", 5)
+    old.close()
+    new.close()
+  end)
+
   it("that takes the place of another and cannot be opened ends that one", function()
     local old = open_readable()
     local id = old.create_job("textbook")
@@ -272,7 +290,6 @@ describe("a store file", function()
     assert(os.rename(copy, path))
     wait_until(function()
       local found = 0
-      server:request_from_each(UNKNOWN) -- has them look for another
       for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
         found = found + (response.body:find('"new"', 1, true) and 1 or 0)
       end

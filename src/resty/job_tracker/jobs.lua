@@ -44,8 +44,10 @@ local function answer_of(json, version)
            etag = ('"%d"'):format(version), finished = jobs.is_finished(json) }
 end
 
--- What GET answers, or nil, message, code as source.get_json gives them.
+-- What GET answers, or nil, message, code as source.get_json gives them. Another store is
+-- looked for first: what is kept is of the one before it.
 local function look(id)
+  source.tracker()
   if generation ~= source.generation() then
     sent, count, generation = {}, 0, source.generation()
   end

@@ -8,8 +8,8 @@
 -- tries again when a request needs it, once a second at most.
 --
 -- A file put in the place of the one that is open is another store. A worker looks for it,
--- once a second at most, when it is asked for more than a job that it has; and its poller
--- looks for it as long as somebody waits. What has the same inode is the same file: an
+-- once a second at most, when it is asked for anything; and its poller looks for it as long
+-- as somebody waits. What has the same inode is the same file: an
 -- inode is not given away again while we have its file open. But one that was truncated is
 -- opened again even so: all that is there now, if it is a store, was written later.
 --
