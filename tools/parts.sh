@@ -49,6 +49,7 @@ parts_interrupted() {
   parts_stop TERM
   wait "${!parts_name[@]}" # timeout sends KILL where TERM does not help
   parts_stop KILL
+  parts_say_failed
   rm -rf "$parts_logs"
   echo "interrupted" >&2
   exit 130
@@ -173,12 +174,16 @@ check() {
   parts_start check "$@"
 }
 
-finish() {
-  while [ "${#parts_name[@]}" -gt 0 ]; do parts_await; done
+parts_say_failed() {
   if [ -s "$parts_logs/failed" ]; then
     echo "what failed:"
     cat "$parts_logs/failed"
   fi
+}
+
+finish() {
+  while [ "${#parts_name[@]}" -gt 0 ]; do parts_await; done
+  parts_say_failed
   echo "$parts_passed passed, $parts_failed failed, $parts_skipped skipped"
   [ "$parts_failed" -eq 0 ] && [ "$parts_passed" -gt 0 ]
 }

@@ -100,6 +100,15 @@ both
     wait_until(function() return not lives(pid) end, "the end of what it started", 5)
   end)
 
+  it("says what has failed also when it is interrupted", function()
+    local last, all = run([[
+      part fails 30 sh -c "$(said 'x is not y'); $(said '1 passed, 1 failed, 0 skipped'); exit 1"
+      check sleeps 30 sleep 20
+      kill -TERM $$]])
+    assert.equal("interrupted", last)
+    assert.matches("\nwhat failed:\nfails\n    x is not y\n    1 passed, 1 failed", all)
+  end)
+
   it("lets parts meet SIGINT as a command at a prompt does", function()
     assert.equal("0 passed, 1 failed, 0 skipped", (run("check heeds 30 sh -c 'kill -INT $$'")))
   end)
