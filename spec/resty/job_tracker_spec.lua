@@ -53,6 +53,8 @@ describe("resty.job_tracker.setup", function()
       ['store = ""'] = 'setup: store must be the path of a store file, got ""',
       ['store = "jobs\\0store"'] = "setup: store must be the path of a store file, got ",
       ["store_options = {}"] = "setup: store_options are of a store file: name it by store",
+      ['store = "/jobs", store_options = { readonly = true }, cancel = true'] =
+        "setup: cancel and on_create write the store: store_options.readonly must not be true",
     }) do
       local trouble = trouble_of { setup = setup }
       assert.matches("init_by_lua[^\n]*:%d+: " .. message, trouble)

@@ -93,6 +93,10 @@ function settings.read(options)
     error("setup: store_options are of a store file: name it by store", LEVEL - 1)
   end
   read.writes = read.cancel or read.on_create ~= nil
+  if read.writes and read.store_options and read.store_options.readonly then
+    error("setup: cancel and on_create write the store: store_options.readonly must not be true",
+      LEVEL - 1)
+  end
   return read
 end
 
