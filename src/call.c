@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "job_status.h"
+#include "store/hot.h"
 
 /* -------------------------------------------------------------- arguments */
 
@@ -48,6 +49,7 @@ static void check_id(lua_State *L, const char *call) {
 }
 
 /* A string is not the tracker: one look at it is all that most calls need. */
+JT_HOT
 jt_handle *jt_call_begin_with_id(lua_State *L, const char *call, jt_text *id) {
   jt_handle *handle = lua_touserdata(L, lua_upvalueindex(JT_HANDLE));
   bool is_string = lua_type(L, 1) == LUA_TSTRING;

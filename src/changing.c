@@ -9,6 +9,7 @@
 #include "copy.h"
 #include "fields.h"
 #include "options.h"
+#include "store/hot.h"
 
 /* --------------------------------------------------------------- outcomes */
 
@@ -112,6 +113,7 @@ static const char *const becoming[JT_STATUSES] = {
   [JT_FAILED] = "become failed",
 };
 
+JT_HOT
 static int update_job(lua_State *L) {
   static const char call[] = "update_job";
   jt_text id;

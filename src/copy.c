@@ -4,6 +4,7 @@
 #include "copy.h"
 
 #include "job_status.h"
+#include "store/hot.h"
 
 #define GROWTHS 8   /* times that a job may outgrow its copy, before "busy" */
 
@@ -23,6 +24,7 @@ static jt_code copy_job(lua_State *L, const jt_wanted *which, jt_job *out,
 
 /* Copies the job to *job or, as long as that is too small, to a block for a
    JobStatus, which is pushed; *job is then in it. */
+JT_HOT
 static jt_code load(lua_State *L, const jt_wanted *which, jt_job **job,
                     size_t capacity, size_t *size) {
   jt_code code = copy_job(L, which, *job, capacity, size);

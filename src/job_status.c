@@ -11,6 +11,7 @@
 #include "check.h"
 #include "json_decode.h"
 #include "json_job.h"
+#include "store/hot.h"
 #include "timestamp.h"
 #include "utf8.h"
 
@@ -158,6 +159,7 @@ static enum field find_field(const char *name, size_t length) {
 
 enum { METHODS = 1 };   /* upvalue */
 
+JT_HOT
 static int get_member(lua_State *L) {
   size_t length = 0;
   const jt_job *job = check_job(L, "JobStatus");

@@ -6,6 +6,7 @@
 #include "copy.h"
 #include "job_status.h"
 #include "options.h"
+#include "store/hot.h"
 
 /* What get_job and get_json answer when there is no text or object to give: an
    unknown id is an ordinary answer, a plain nil. */
@@ -15,6 +16,7 @@ static int not_got(lua_State *L, jt_code code, jt_text id) {
   return 1;
 }
 
+JT_HOT
 static int get_job(lua_State *L) {
   jt_wanted which = { .call = "get_job" };
   which.handle = jt_call_begin_with_id(L, "get_job", &which.id);

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <stdalign.h>
 
+#include "hot.h"
 #include "store.h"
 #include "words.h"
 
@@ -163,14 +164,6 @@ static inline bool jt_run_inside(const jt_geometry *geometry, uint64_t unit,
   return unit >= geometry->first_unit && unit < geometry->end_unit &&
          units <= geometry->end_unit - unit;
 }
-
-/*
-** A way through the rooms that is taken a million times is compiled as one function,
-** JT_WAY; what is seldom needed on it stays out of it, JT_ASIDE. An update is such a way;
-** a get is not: made one, it takes longer at 1,000,000 jobs (spec/bench/run store).
-*/
-#define JT_WAY __attribute__((flatten))
-#define JT_ASIDE __attribute__((noinline))
 
 /* Fills *error, if there is one, in printf's manner; returns 'code'. */
 jt_code jt_fail(jt_error *error, jt_code code, const char *format, ...)

@@ -55,6 +55,7 @@ static bool owner_is_gone(const jt_store *store, jt_sight *sight) {
   return !jt_owner_lives(store, owner);
 }
 
+JT_HOT
 static jt_code sight_cell(const jt_store *store, uint32_t at, uint64_t cell,
                           jt_sight *sight) {
   uint32_t unit = jt_cell_unit(cell);
@@ -89,6 +90,7 @@ static inline bool same_text(jt_text ours, jt_text theirs) {
          memcmp(ours.bytes + whole, theirs.bytes + whole, ours.length - whole) == 0;
 }
 
+JT_HOT
 jt_code jt_sight_find(const jt_store *store, const jt_search *search, jt_sight *sight) {
   const jt_text id = search->id;
   const uint64_t hash = search->hash;
@@ -114,6 +116,7 @@ jt_code jt_seen(const jt_store *store, jt_code code) {
   return jt_guard_lost(store->guard) ? JT_CORRUPT : code;
 }
 
+JT_HOT
 jt_code jt_read(jt_store *store, jt_try attempt, void *context) {
   jt_code code = attempt(store, context);
   for (int i = 1; i < JT_READ_TRIES && code == JT_BUSY; i++)
@@ -218,6 +221,7 @@ _Static_assert(offsetof(jt_job, progress) == offsetof(jt_job, sequence) + 5 * 8,
                "six members of a job are copied as words 3 to 8 of its record");
 
 /* All but the blobs; returns where they go. */
+JT_HOT
 static char *place_record(const jt_record_words *words, jt_job *out) {
   out->version = jt_words_version(words);
   memcpy(&out->sequence, &words->word[3], 6 * 8);
@@ -290,6 +294,7 @@ typedef struct get {
   bool orphaned;                  /* it was, in a try */
 } get;
 
+JT_HOT
 static jt_code try_get(jt_store *store, void *context) {
   get *want = context;
   jt_sight sight;
@@ -300,6 +305,7 @@ static jt_code try_get(jt_store *store, void *context) {
   return jt_sight_copy(store, &sight, want->out, want->capacity, want->needed);
 }
 
+JT_HOT
 jt_code jt_get(jt_store *store, const char *id, size_t length, jt_job *out,
                size_t capacity, size_t *needed) {
   get want = { jt_search_for(id, length), out, capacity, needed, false };

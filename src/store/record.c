@@ -98,6 +98,7 @@ size_t jt_record_encode(const jt_record *record, uint64_t out[JT_RECORD_WORDS]) 
   return words;
 }
 
+JT_HOT
 bool jt_record_copy(const jt_store *store, uint32_t unit, jt_record_words *out) {
   const jt_word *from = jt_unit_words(store, unit);
   jt_shape *s = &out->shape;

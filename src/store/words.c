@@ -7,6 +7,8 @@
 */
 #include "words.h"
 
+#include "hot.h"
+
 #include <stdbool.h>
 
 __extension__ typedef unsigned __int128 wide;
@@ -95,6 +97,7 @@ static inline uint64_t hash_end(lanes h, const char *at, size_t bytes, size_t le
 
 static const lanes hash_begin = { K0, K1, K2, K3 };
 
+JT_HOT
 uint64_t jt_hash(const void *bytes, size_t length) {
   return hash_end(hash_begin, bytes, length, length);
 }

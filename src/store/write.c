@@ -143,6 +143,7 @@ static jt_code try_update(jt_store *store, void *context) {
   return jt_replace(store, &job, &record, &plan);
 }
 
+JT_HOT
 jt_code jt_update(jt_store *store, const char *id, size_t length,
                   const jt_change *wanted) {
   updating want = { jt_search_for(id, length), wanted };
