@@ -154,6 +154,28 @@ describe("GET events", function()
     end
   end)
 
+  it("skips nothing of what a client has missed, though a batch comes meanwhile", function()
+    jobs.close()
+    path = store_file.path()
+    jobs = assert(JobTracker.open(path, { size = "64M" }))
+    local large = ("x"):rep(30000) -- more at a time than sockets hold: nginx waits for the slow
+    local ids = {}
+    for index = 1, 1100 do ids[index] = create { meta = large } end
+    local server = start { workers = 1 }
+    local quick = open(server)
+    quick:next()
+    local slow = open(server, "/events?after=0")
+    read_until_has(quick, create())
+    local told = {}
+    local last = slow:read_until(function(message)
+      local id = message.data and message.data:match('^{"task_id":"([^"]+)"')
+      if id then told[id] = true end
+      return message.id == tostring(version())
+    end)
+    assert(last)
+    for index, id in ipairs(ids) do assert.is_true(told[id], "job " .. index) end
+  end)
+
   it("tells a death once, on a store that nginx may not write", function()
     local server = start()
     local ids, dead = { create(), create(), create() }, {}

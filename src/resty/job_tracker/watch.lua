@@ -26,7 +26,8 @@ local TURNS = 600
 ---@field code string? why there is no JSON, if not because there is no job
 ---@field changes table? of a watch of all jobs: the last batch
 ---@field number integer? the batch's, one more for each
----@field upto integer? the version that the batch reaches to
+---@field from integer? the version that the batch begins after
+---@field upto integer? the version that it reaches to
 ---@field store integer? which store all that is of; nil: of one that is no more
 ---@field private bells table<table, true> of those who hold it
 ---@field private users integer how many these are
@@ -167,7 +168,7 @@ local function next_batch(tracker, version)
     source.doubt(code)
     return false
   end
-  all.upto, all.number = upto, all.number + 1
+  all.from, all.upto, all.number = all.upto, upto, all.number + 1
   all.changes = without_told(changes)
   wake(all)
   return upto >= version
@@ -175,7 +176,7 @@ end
 
 -- Has the watch of all jobs begin here.
 local function begin_at(version)
-  all.store, all.upto, all.changes = source.generation(), version, {}
+  all.store, all.from, all.upto, all.changes = source.generation(), version, version, {}
   all.number = (all.number or 0) + 1
 end
 
@@ -193,15 +194,15 @@ function watch.all()
   return all, version
 end
 
----What has changed: the batch, for who has had the one before it (some of it may then come
----twice), else what the store says. Array of jobs, and the version it reaches to; or nil,
+---What has changed: the batch, for who has had the one before it and all until then (some of
+---it may then come twice), else what the store says. Array of jobs, and the version it reaches to; or nil,
 ---message, code.
 ---@param place { after: integer, number: integer } the version and the batch that one has
 ---@return table? jobs
 ---@return integer|string upto
 ---@return string? code
 function Watch:since(place)
-  if self.number == place.number + 1 then
+  if self.number == place.number + 1 and place.after >= self.from then
     return self.changes, math.max(place.after, self.upto)
   end
   return self:changed_since(place.after)
