@@ -5,6 +5,7 @@ local child = require "child"
 local misuse = require "misuse"
 local process = require "process"
 local nginx = require "job_tracker.pipeline.nginx"
+local owners = require "owners"
 local pipeline = require "job_tracker.pipeline"
 local plan = require "job_tracker.pipeline.plan"
 local Run = require "job_tracker.pipeline.run"
@@ -115,6 +116,28 @@ describe("a pipeline", function()
       { task_id = id, on_start = nothing })
     assert.equal(id, job.task_id)
     assert.equal("completed", job.status)
+  end)
+
+  it("leaves a job alone that another process works on", function()
+    local id = JobTracker.create_job("chapter")
+    owners.start(JobTracker, id)
+    local told = {}
+    local one = pipeline.new { task_type = "chapter", steps = { { name = "a", run = nothing } },
+      on_error = function() told[#told + 1] = "on_error" end }
+    owners.expect_code("claimed", one:run(nil, { task_id = id,
+      on_start = function() told[#told + 1] = "on_start" end }))
+    assert.same({}, told)
+    assert.equal("running", JobTracker.get_job(id).status)
+  end)
+
+  it("fails with what on_start raises, and leaves no job behind that nobody does", function()
+    local id
+    local job, result, message, code = run({ steps = { { name = "a", run = nothing } } }, nil,
+      { on_start = function(given) id = given error "no mail" end,
+        task_id = JobTracker.create_job("chapter") })
+    assert.same({ id, "failed", "on_start: no mail" }, { job.task_id, job.status, job.error })
+    assert.is_nil(result)
+    assert.same({ job.error, "failed" }, { message, code })
   end)
 
   it("refuses options that it does not know, and makes no job then", function()

@@ -67,9 +67,7 @@ function Pipeline:run(input, options)
     if not created then return nil, message, code end
     id = created
   end
-  local run = Run.new(self.plan, id, input)
-  if options.on_start then options.on_start(id) end
-  return run:go()
+  return Run.new(self.plan, id, input):go(options.on_start)
 end
 
 local function refused(message) return nil, "start: " .. message, "busy" end

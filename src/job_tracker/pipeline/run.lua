@@ -86,12 +86,10 @@ function Run:add_meta(fields)
 end
 
 -- What it raises is no item's failure, and trying that again would not help.
-function Run:tell_author(words)
-  local told, trouble = guard.call(function()
-    self.plan.on_report(self.progress, words)
-  end)
+local function tell_author(name, fn, ...)
+  local told, trouble = guard.call(function(...) fn(...) end, ...)
   if told then return end
-  stop(text.failure({ name = "on_report" }, trouble.message), "failed", trouble.traceback)
+  stop(text.failure({ name = name }, trouble.message), "failed", trouble.traceback)
 end
 
 ---A report may be lost while the store is busy: the next one carries its facts.
@@ -105,8 +103,11 @@ function Run:say(stage, words)
   if self.meta_changed then fields.meta = self.meta end
   local updated, message, code = self.tracker.update_job(self.id, fields)
   if not updated and code ~= "busy" then stop(message, code) end
-  if updated then self.meta_changed = false end
-  if updated and self.plan.on_report then self:tell_author(words) end
+  if not updated then return end
+  self.meta_changed = false
+  if self.plan.on_report then
+    tell_author("on_report", self.plan.on_report, self.progress, words)
+  end
 end
 
 -- --------------------------------------------------------------------- waiting
@@ -153,10 +154,11 @@ function Run:result()
 end
 
 -- Everything up to the job's last update.
-function Run:steps()
+function Run:steps(on_start)
   self.threads = self.threads or nginx.threads()
   local claimed, message, code = self.tracker.claim_job(self.id)
   if not claimed then stop(message, code) end
+  if on_start then tell_author("on_start", on_start, self.id) end
   for index, step in ipairs(self.plan.steps) do self:take(step, self.meta.steps[index]) end
   self:heed()
   return self:result()
@@ -206,6 +208,8 @@ function Run:tell_failure(message)
 end
 
 function Run:give_up(trouble)
+  -- Somebody else is working on it: it is not for us to end it.
+  if trouble.code == "claimed" then return nil, trouble.message, trouble.code end
   self:close_steps()
   -- A job that somebody else has ended keeps the end, and the error, that they gave it.
   if trouble.code ~= "invalid_transition" then self:tell_failure(trouble.message) end
@@ -219,8 +223,9 @@ function Run:give_up(trouble)
 end
 
 ---Runs to the end. Returns the result, true where there is none, or nil, message, code.
-function Run:go()
-  local done, result = xpcall(self.steps, guard.caught, self)
+---@param on_start? fun(task_id: string)
+function Run:go(on_start)
+  local done, result = xpcall(self.steps, guard.caught, self, on_start)
   if done then return self:complete(result) end
   -- What is left is no step's: a mistake of the tracker's caller, say.
   if result.code == "raised" then result.code = "failed" end
