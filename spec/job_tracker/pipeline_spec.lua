@@ -140,6 +140,20 @@ describe("a pipeline", function()
     assert.same({ job.error, "failed" }, { message, code })
   end)
 
+  it("has false for an item that gave nothing, where others gave something", function()
+    local function of_three(run_item)
+      return run { steps = { { name = "a", each = function() return { 1, 2, 3 } end,
+        run = run_item } } }
+    end
+    for given, expected in pairs { [1] = { 1, false, false }, [3] = { false, false, 3 } } do
+      local job, result = of_three(function(_, step)
+        return step.item == given and given or nil
+      end)
+      assert.same({ "completed", expected, expected }, { job.status, result, job.result })
+    end
+    assert.same({}, (of_three(nothing)).result)
+  end)
+
   it("refuses options that it does not know, and makes no job then", function()
     local one = pipeline.new { task_type = "x", steps = { { name = "a", run = nothing } } }
     misuse(function() local got = one:run(1, { taskid = "x" }) return got end,
@@ -233,6 +247,21 @@ describe("progress", function()
       misuse(function() step:report(1, {}) end, "report: text must be a string, got an empty table")
     end } } }
     assert.is_string(message)
+  end)
+
+  it("takes for 0 or 1 what is beside it by less than 1e-9, as a sum may be", function()
+    local job = run { steps = { { name = "a", run = function(context, step)
+      local sum = 0
+      for _ = 1, 100 do sum = sum + 0.01 end
+      assert.is_true(sum > 1)
+      step:report(sum)
+      local told = seen(context).progress
+      step:report(-1e-10)
+      misuse(function() step:report(1 + 1e-8) end,
+        "report: fraction must be a number from 0 to 1, got " .. 1 + 1e-8)
+      return told
+    end } } }
+    assert.same({ "completed", 1 }, { job.status, job.result })
   end)
 end)
 
@@ -345,6 +374,16 @@ describe("an error", function()
       { name = "end", run = function(context) return context.images == false end } } }
     assert.equal("failed", job.meta.steps[1].status)
     assert.is_true(job.result)
+  end)
+
+  it("of an optional step's each marks the step, too", function()
+    for _, each in ipairs { error, nothing, function() return nil, "no list" end } do
+      local job = run { steps = { { name = "images", optional = true, each = each, run = nothing },
+        { name = "end", run = function(context) return context.images == false end } } }
+      assert.same({ "completed", true }, { job.status, job.result })
+      local step = job.meta.steps[1]
+      assert.same({ "failed", 1, 1, 1 }, { step.status, step.failed, step.done, step.total })
+    end
   end)
 end)
 

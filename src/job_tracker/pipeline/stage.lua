@@ -25,6 +25,7 @@ local Stage = {}
 Stage.__index = Stage
 
 local LONGEST_DELAY = 3600
+local OVERSHOOT = 1e-9 -- of a fraction that was summed up, as update_job has it
 
 ---@param run table whose step it is
 ---@param step table of the plan
@@ -60,14 +61,15 @@ end
 ---@param fraction number from 0 to 1
 ---@param remark? string for people
 function StepRun:report(fraction, remark)
-  if type(fraction) ~= "number" or not (fraction >= 0 and fraction <= 1) then
+  if type(fraction) ~= "number"
+    or not (fraction >= -OVERSHOOT and fraction <= 1 + OVERSHOOT) then
     error(("report: fraction must be a number from 0 to 1, got %s"):format(
       text.given(fraction)), 2)
   end
   if remark ~= nil and type(remark) ~= "string" then
     error("report: text must be a string, got " .. text.given(remark), 2)
   end
-  self.stage:say(self, fraction, remark)
+  self.stage:say(self, math.max(0, math.min(1, fraction)), remark)
 end
 
 ---Adds fields to the job's meta, beside 'steps'.
@@ -138,14 +140,16 @@ end
 
 -- ---------------------------------------------------------------------- all items
 
+-- nil: there are none to be had, and the step may fail.
 function Stage:items()
-  local nowhere = { name = self.step.name }
   local given, items = guard.call(self.step.each, self.run.context)
-  if not given then failed(nowhere, items) end
-  if type(items) ~= "table" then
-    failed(nowhere, { message = "each must return an array, got " .. type(items) })
+  if given and type(items) ~= "table" then
+    given, items = false, { message = "each must return an array, got " .. type(items) }
   end
-  return items
+  if given then return items end
+  if not self.step.optional then failed({ name = self.step.name }, items) end
+  self.state.failed, self.state.done = self.state.total, self.state.total
+  return nil
 end
 
 function Stage:item(items, index)
@@ -182,8 +186,17 @@ local function in_threads(threads, count, work)
   for _, thread in ipairs(spawned) do threads.wait(thread) end
 end
 
+-- So that an array has no holes, which no JSON could hold; what was never given has none.
+local function fill(values, count)
+  if next(values) == nil then return end
+  for index = 1, count do
+    if values[index] == nil then values[index] = false end
+  end
+end
+
 function Stage:over_items()
   local items, values = self:items(), {}
+  if not items then return false end
   self.state.total, self.next = #items, 1
   -- What is finished stays in the context, also if the rest fails.
   self.run.context[self.step.name] = values
@@ -192,6 +205,7 @@ function Stage:over_items()
   local function work() self:work(items, values) end
   if self.at_a_time > 1 then in_threads(threads, self.at_a_time, work) else work() end
   if self.run.stopping then error(self.run.stopping, 0) end
+  fill(values, #items)
   return values
 end
 
