@@ -422,6 +422,8 @@ describe("in a browser", function()
       assert.matches("/api/status/jobs/" .. id .. "$", chromium:run("return location.href"))
       assert(jobs.update_job(id, { status = "completed" }))
       chromium:await("#now .status", "^completed$", 1)
+      chromium:open(server.url .. "/api//status/jobs/" .. id:gsub("_", "%%5F"))
+      chromium:await("#now .status", "^completed$")
     end)
 
     it("says that there is no such job, or that it was deleted", function()
