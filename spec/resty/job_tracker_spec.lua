@@ -144,6 +144,7 @@ describe("authorize", function()
       local header = ngx.req.get_headers()["x-answer"]
       if header == "raise" then error("/srv/secret.lua") end
       if header == "raise nothing" then error() end
+      if header == "raise a table" then error({ 403 }) end
       if not header or header == "yes" then return true end
       if header == "nil" then return nil end
       return false, tonumber(header)
@@ -199,12 +200,14 @@ describe("authorize", function()
     local server = start(AUTHORIZE)
     local workers = server:workers()
     local id = jobs.create_job("textbook")
-    for _, answer in ipairs({ "raise", "raise nothing" }) do
+    for _, answer in ipairs({ "raise", "raise nothing", "raise a table" }) do
       local response = server:request("/jobs/" .. id, "--header", "X-Answer: " .. answer)
       expect_problem(500, response)
       assert.is_nil(response.body:find("secret", 1, true))
     end
     assert.matches("%[error%].*authorize: .*/srv/secret%.lua", server:log())
+    assert.matches("authorize: table: ", server:log())
+    assert.is_nil(server:log():find("bad argument", 1, true))
     assert.same(workers, server:workers())
     assert.equal(id, cjson.decode(server:request("/jobs/" .. id).body).task_id)
   end)

@@ -133,7 +133,7 @@ local function authorized(action, id)
   if not settings.authorize then return true end
   local called, yes, status = pcall(settings.authorize, action, id)
   if not called then
-    ngx.log(ngx.ERR, "job_tracker: authorize: ", yes)
+    ngx.log(ngx.ERR, "job_tracker: authorize: ", tostring(yes)) -- log takes no tables
     problem.answer(500, "The request could not be judged; the server's error log says why.")
   elseif yes then
     return true
