@@ -188,6 +188,47 @@ describe("POST jobs", function()
       expect_accepted(post("{}", "--header", "Sec-Fetch-Site: " .. site))
     end
   end)
+
+  -- Without TLS a browser sends no Sec-Fetch-Site.
+  it("refuses what a page of another site can send unasked over plain http", function()
+    start()
+    local function send(origin, ...)
+      return server:request("/jobs", "--request", "POST", "--header", "Origin: " .. origin, ...)
+    end
+    for _, origin in ipairs({ "http://evil.example", "null", "https://127.0.0.1",
+      server.url .. ".evil.example" }) do
+      expect_problem(403, send(origin), origin)
+      expect_problem(403, send(origin, "--header", "Content-Type: text/plain"), origin)
+      expect_accepted(send(origin, "--header", JSON)) -- asked for by OPTIONS, which is refused
+    end
+    expect_accepted(send(server.url))
+    expect_accepted(send(server.url:upper()))
+    expect_accepted(send("https://a.example", "--header", "Host: a.example"))
+    expect_accepted(send("http://a.example", "--header", "Sec-Fetch-Site: same-origin"))
+  end)
+
+  it("takes a request of HTTP/2 without a body, also where ngx_lua reads none", function()
+    path = store_file.folder()
+    assert(os.execute("chmod 711 '" .. path .. "'"))
+    start(nil, { server = ("listen unix:%s/socket http2;"):format(path), init = [[
+      local read_body = ngx.req.read_body
+      function ngx.req.read_body() -- as OpenResty 1.25.3's
+        if ngx.req.http_version() >= 2 and not ngx.var.http_content_length then
+          error("http2 requests are not supported without content-length header")
+        end
+        return read_body()
+      end]] })
+    local workers = server:workers()
+    local function send(...)
+      return server:request("/jobs", "--http2-prior-knowledge", "--unix-socket", path .. "/socket",
+        "--request", "POST", ...)
+    end
+    expect_accepted(send())
+    local job = expect_accepted(send("--header", JSON, "--data", '{"a":1}'))
+    assert.same({ a = 1 }, job.meta.json)
+    expect_problem(411, send("--header", JSON)) -- there might be one
+    status_server.expect_unharmed(server, workers)
+  end)
 end)
 
 describe("POST jobs with an Idempotency-Key", function()
@@ -207,6 +248,17 @@ describe("POST jobs with an Idempotency-Key", function()
     assert.not_equal(job.task_id, expect_accepted(post_as('"a-2"', "{}")).task_id)
     assert.not_equal(job.task_id, expect_accepted(post_as('"a-1"', "{}", "--header",
       "Authorization: Bearer another")).task_id) -- another's key is another key
+  end)
+
+  it("refuses it with another query: the application gets that, too", function()
+    start()
+    local function send(query)
+      return server:request("/jobs" .. query, "--request", "POST", "--header", "Idempotency-Key: k")
+    end
+    local job = expect_accepted(send("?kind=a"))
+    expect_problem(422, send("?kind=b"))
+    expect_problem(422, send(""))
+    assert.equal(job.task_id, expect_accepted(send("?kind=a")).task_id)
   end)
 
   it("refuses it with another body, of any size", function()

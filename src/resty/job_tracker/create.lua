@@ -94,11 +94,11 @@ end
 -- The first to come with the key creates the job; the others get it.
 local function create_once(settings, json, body, key)
   local dict = ngx.shared[create.DICT]
-  local print = ngx.md5(body)
+  local print = ngx.md5((ngx.var.args or "") .. "\n" .. body) -- on_create gets both
   if not dict:add(key, print, UNDER_WAY) then
     local kept = dict:get(key) or print
     if kept:sub(1, #print) ~= print then
-      return problem.answer(422, "This Idempotency-Key was sent with another body before.")
+      return problem.answer(422, "This Idempotency-Key was sent with another body or query before.")
     elseif #kept == #print then
       return problem.answer(409, "The first request with this Idempotency-Key is under way.")
     end
