@@ -553,8 +553,7 @@ describe("in a browser", function()
       local id = fill()
       local folder = nginx_server.build .. "/screenshots"
       assert(os.execute("mkdir -p '" .. folder .. "'"))
-      local views = { { name = "list", open = open_list }, { name = "job", open = open_job } }
-      for _, view in ipairs(views) do
+      for _, view in ipairs({ { name = "list", open = open_list }, { name = "job", open = open_job } }) do
         for _, screen in ipairs(SCREENS) do
           chromium:screen(screen[1], screen[2])
           view.open(view.name == "job" and id or nil)
