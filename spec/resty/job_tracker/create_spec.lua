@@ -181,6 +181,13 @@ describe("POST jobs", function()
     status_server.expect_unharmed(server, workers)
   end)
 
+  it("refuses a query of which on_create would not see all", function()
+    start()
+    expect_accepted(server:request("/jobs?" .. ("a=1&"):rep(99) .. "z=1", "--request", "POST"))
+    expect_problem(400, server:request("/jobs?" .. ("a=1&"):rep(100) .. "z=1", "--request", "POST"))
+    assert.equal(1, count_jobs())
+  end)
+
   it("refuses pages of other sites", function()
     start()
     expect_problem(403, post("{}", "--header", "Sec-Fetch-Site: cross-site"))

@@ -76,9 +76,9 @@ local function traced(raised) return debug.traceback(tostring(raised), 2) end
 
 -- A client that leaves does not end it: the job may be there already, and be asked for
 -- again by its key.
-local function run_on_create(settings, json)
+local function run_on_create(settings, json, args)
   ngx.on_abort(function() end)
-  local asked = { json = json, args = (request.arguments()) or {}, method = "POST",
+  local asked = { json = json, args = args, method = "POST",
                   headers = ngx.req.get_headers() }
   return judge(xpcall(settings.on_create, traced, asked))
 end
@@ -92,7 +92,7 @@ local function key_of()
 end
 
 -- The first to come with the key creates the job; the others get it.
-local function create_once(settings, json, body, key)
+local function create_once(settings, json, args, body, key)
   local dict = ngx.shared[create.DICT]
   local print = ngx.md5((ngx.var.args or "") .. "\n" .. body) -- on_create gets both
   if not dict:add(key, print, UNDER_WAY) then
@@ -104,7 +104,7 @@ local function create_once(settings, json, body, key)
     end
     return send_accepted(kept:sub(#print + 1), settings)
   end
-  local id = run_on_create(settings, json)
+  local id = run_on_create(settings, json, args)
   if not id then return dict:delete(key) end
   dict:set(key, print .. id, KEPT)
   send_accepted(id, settings)
@@ -115,13 +115,15 @@ end
 function create.job(settings)
   local json, body = read(settings)
   if not body then return end
+  local args, complaint = request.arguments()
+  if not args then return problem.answer(400, complaint --[[@as string]]) end
   local key, bad = key_of()
   if bad then
     return problem.answer(400, "Idempotency-Key must be 1 to 255 printable ASCII characters.")
   elseif key then
-    return create_once(settings, json, body, key)
+    return create_once(settings, json, args, body, key)
   end
-  local id = run_on_create(settings, json)
+  local id = run_on_create(settings, json, args)
   if id then send_accepted(id, settings) end
 end
 

@@ -5,7 +5,7 @@ local settings = {}
 
 ---@class resty.job_tracker.Request what on_create gets
 ---@field json any the body, decoded; nil if there is none
----@field args table<string, string|true|table> of the query
+---@field args table<string, string> of the query: of one given twice the first, "" without a value
 ---@field headers table<string, string|string[]> by lower-case name
 ---@field method string
 
