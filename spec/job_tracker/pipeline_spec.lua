@@ -354,6 +354,8 @@ describe("an error", function()
   it("comes of items that are none", function()
     assert.equal("sections: each must return an array, got number",
       (failing(nil, { each = function() return 7 end, run = nothing })).error)
+    assert.equal("sections: each must return an array, got a table with other keys",
+      (failing(nil, { each = function() return { a = 1 } end, run = nothing })).error)
   end)
 
   it("of an optional item is noted, and the run goes on", function()

@@ -140,11 +140,19 @@ end
 
 -- ---------------------------------------------------------------------- all items
 
+-- What 'each' returned, in words, if it is no array. Of a map no item would be done, and nobody
+-- would be told.
+local function instead_of_items(items)
+  if type(items) ~= "table" then return type(items) end
+  return #items == 0 and next(items) ~= nil and "a table with other keys" or nil
+end
+
 -- nil: there are none to be had, and the step may fail.
 function Stage:items()
   local given, items = guard.call(self.step.each, self.run.context)
-  if given and type(items) ~= "table" then
-    given, items = false, { message = "each must return an array, got " .. type(items) }
+  local instead = given and instead_of_items(items)
+  if instead then
+    given, items = false, { message = "each must return an array, got " .. instead }
   end
   if given then return items end
   if not self.step.optional then failed({ name = self.step.name }, items) end
