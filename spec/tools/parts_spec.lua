@@ -67,10 +67,10 @@ both
 
   it("says at the end what a part that died was running, and all after such words", function()
     local _, all = run([[
-      part dies 30 sh -c "$(said 'ok one'); $(said 'running: two'); kill -SEGV \$\$"
+      part dies 30 sh -c "$(said 'ok one'); $(said 'running: two'); kill -KILL \$\$"
       check says 30 sh -c "$(said 'what failed:'); $(said 'x is not y'); exit 3"]])
     local told = all:match("\nwhat failed:(\n.*)") or ""
-    assert.matches("\ndies: [^\n]*139\n    ok one\n    running: two\n", told)
+    assert.matches("\ndies: [^\n]*137\n    ok one\n    running: two\n", told)
     assert.matches("\nsays: exit status 3\n    x is not y\n", told, 1, true)
   end)
 
