@@ -115,7 +115,8 @@ static bool decode(const book *b, job *j) {
     return wrong("cell %u: the record's %zu words leave the heap", j->at, j->words);
   j->id = (const char *)store->base + (size_t)j->unit * 64 + id_at * 8;
   const unsigned char *second = store->base + (size_t)j->unit * 64 + 8;
-  if (jt_hash(second, (j->words - 1) * 8) != word(store, j->unit, 0))
+  uint64_t sum = store->unverified ? 0 : jt_hash(second, (j->words - 1) * 8);
+  if (sum != word(store, j->unit, 0))
     return wrong("cell %u: the record's checksum is wrong", j->at);
   return decode_blobs(b, j, blobs, &next);
 }

@@ -128,6 +128,8 @@ struct jt_store {
   bool doubts;                    /* no writer was there: owners that were alive in */
   uint64_t doubted;               /* this incarnation are not believed to be */
   int file;                       /* -1: anonymous */
+  bool unverified;                /* in memory: nobody will ever open it and ask for the
+                                     records' checksums, so they have none */
   struct jt_guard *guard, *notice_guard;   /* of a read-only store: see guard.h */
   struct jt_store *replaced;      /* of a list in memory.c, or in file.c */
 };

@@ -63,6 +63,7 @@ static jt_code make(const jt_geometry *geometry, jt_error *error) {
   jt_store *made = calloc(1, sizeof *made);
   if (made == NULL) return jt_fail(error, JT_NO_SPACE, "out of memory");
   made->file = -1;
+  made->unverified = true;
   made->replaced = old;
   jt_code code = map_region(made, geometry, error);
   if (code != JT_OK) {

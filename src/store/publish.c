@@ -57,6 +57,7 @@ void jt_publish(jt_store *store, uint32_t at, uint64_t tagged, uint32_t unit,
   jt_header *header = store->header;
   uint64_t words[JT_RECORD_WORDS];
   size_t size = jt_record_encode(record, words);
+  words[0] = store->unverified ? 0 : jt_record_checksum(words, size);
   before_filling();
   jt_record_write(jt_unit_words(store, unit), words, size);
   jt_cell_publish(store, at, jt_cell_make(tagged, record->version, unit));

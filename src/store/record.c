@@ -93,9 +93,7 @@ size_t jt_record_encode(const jt_record *record, uint64_t out[JT_RECORD_WORDS]) 
   }
   at = put_text(at, record->id);
   at = put_text(at, record->step);
-  size_t words = (size_t)(at - out);
-  out[0] = jt_hash(out + 1, (words - 1) * 8);
-  return words;
+  return (size_t)(at - out);
 }
 
 JT_HOT
@@ -115,8 +113,12 @@ bool jt_record_copy(const jt_store *store, uint32_t unit, jt_record_words *out) 
   return true;
 }
 
+uint64_t jt_record_checksum(const uint64_t *words, size_t count) {
+  return jt_hash(words + 1, (count - 1) * 8);
+}
+
 bool jt_record_intact(const jt_record_words *words) {
-  return words->word[0] == jt_hash(words->word + 1, (words->shape.words - 1) * 8);
+  return words->word[0] == jt_record_checksum(words->word, words->shape.words);
 }
 
 /* The blobs that are there, from their pairs of words. */

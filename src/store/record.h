@@ -4,7 +4,7 @@
 **
 ** A record is a run of words, written once and never changed:
 **
-**   0  checksum    of all the words after it
+**   0  checksum    of all the words after it; 0 in a store that nobody verifies
 **   1  version     the store's counter when this record was published
 **   2  shape       status:8 | blobs:8 | id:16 | step:16 | owner:16
 **   3  sequence    the store's counter when the job was created
@@ -104,8 +104,11 @@ static inline uint64_t jt_record_version_first(const jt_word *from) {
 /* Sets record->units to what its fields take, written as they are. */
 void jt_record_measure(jt_record *record);
 
-/* Writes its words; returns how many. */
+/* Writes its words but the first, which is the checksum; returns how many. */
 size_t jt_record_encode(const jt_record *record, uint64_t out[JT_RECORD_WORDS]);
+
+/* The checksum of a record of so many words. */
+uint64_t jt_record_checksum(const uint64_t *words, size_t count);
 
 /*
 ** Copies the record at 'unit' out of the region, relaxed: the caller finds out
