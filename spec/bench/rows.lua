@@ -77,7 +77,7 @@ for _, call in ipairs { "get", "replace" } do
     add {
       group = "Large results from C, a call, 1,000 jobs, files on tmpfs", unit = "us",
       name = ("%s, %s"):format(call, size[2]), against = "LMDB", at_least = 1,
-      label = (size[1] == 4096 or size[1] == 1048576)
+      label = size[1] ~= 32768
         and ("%s of a result of %s from C"):format(call, size[2]) or nil,
       ours = ("blob/%s/%d/ours"):format(call, size[1]),
       peer = ("blob/%s/%d/lmdb"):format(call, size[1]),
