@@ -333,12 +333,7 @@ describe("nginx-readonly.conf without a store that can be read", function()
     local id = new.create_job("textbook")
     wait_until(function() return server:request("/jobs/" .. id).status == 200 end, "the new job", 5)
     wait_until(function()
-      server:request_from_each(UNKNOWN) -- to have every worker look
-      local gone = 0
-      for _, response in pairs(server:request_from_each("/jobs/" .. old_id)) do
-        gone = gone + (response.status == 404 and 1 or 0)
-      end
-      return gone == 2
+      return server:each_answers(404, "/jobs/" .. old_id)
     end, "the old jobs to be gone", 5)
     assert_unharmed(server, workers)
     old.close()

@@ -245,6 +245,15 @@ function NginxServer:request_from_each(path, ...)
   return responses
 end
 
+---Whether each worker answers with this status.
+---@return boolean
+function NginxServer:each_answers(status, path)
+  for _, response in pairs(self:request_from_each(path)) do
+    if response.status ~= status then return false end
+  end
+  return true
+end
+
 ---What nginx wrote to its error log.
 ---@return string
 function NginxServer:log() return store_file.read(self.folder .. "/build/openresty/error.log") end

@@ -56,12 +56,7 @@ local function all_refuse(server, sentence, id)
   return true
 end
 
-local function all_have(server, id)
-  for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
-    if response.status ~= 200 then return false end
-  end
-  return true
-end
+local function all_have(server, id) return server:each_answers(200, "/jobs/" .. id) end
 
 -- A second later there is another attempt to open.
 local function pass_a_second()
@@ -206,11 +201,7 @@ describe("a store file", function()
     assert(os.remove(path))
     local new = open_readable()
     wait_until(function()
-      local found = 0
-      for _, response in pairs(server:request_from_each("/jobs/" .. id)) do
-        found = found + (response.status == 404 and 1 or 0)
-      end
-      return found == 2
+      return server:each_answers(404, "/jobs/" .. id)
     end, "each worker to find the new store", 5)
     old.close()
     new.close()
