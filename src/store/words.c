@@ -7,9 +7,9 @@
 */
 #include "words.h"
 
-#include "hot.h"
-
 #include <stdbool.h>
+
+#include "hot.h"
 
 __extension__ typedef unsigned __int128 wide;
 
