@@ -30,7 +30,7 @@ read_text portable_read_text;
 static write_text *const writes[] = { jt_words_write_text, portable_write_text };
 static read_text *const reads[] = { jt_words_read_text, portable_read_text };
 
-enum { WAYS = 2, PAGE = 4096, PAGES = 5, LONGEST = 3 * PAGE, UNTOUCHED = 0x5a };
+enum { WAYS = 2, PAGES = 5, LONGEST = 3 * PAGE, UNTOUCHED = 0x5a };
 
 /* So many pages; who touches the byte after them does not come back. */
 static char *make_pages(void) {
@@ -109,7 +109,7 @@ typedef struct passing {
   _Alignas(LINE) jt_word seen;
 } passing;
 
-enum { ROUNDS = 400, LAST_LINES = 16 };
+enum { ROUNDS = 10000, LAST_LINES = 16 };
 
 /* How many of the last lines are not of that round. */
 static int stale_lines(const passing *p, uint64_t round) {
@@ -199,8 +199,12 @@ static void the_hash_is_that_of_all_builds(void) {
     { 104, UINT64_C(0x7d617d9494c8e3a9) },
     { 200, UINT64_C(0xbeded429b664632f) },
     { 1000, UINT64_C(0xe21e79679a558db2) },
+    { 4095, UINT64_C(0x481412ca695592bb) },
+    { 4096, UINT64_C(0x38a1ef1f2392b6f7) },
+    { 4097, UINT64_C(0x218fafaac019914f) },
+    { 12288, UINT64_C(0xa1a5a91cf8e29083) },
   };
-  char text[1000];
+  static char text[3 * PAGE];
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * i + 7 * i);
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
     CHECK_INT(jt_hash(text, known[i].length), known[i].hash);
@@ -208,25 +212,33 @@ static void the_hash_is_that_of_all_builds(void) {
   }
 }
 
-/* Of all short lengths, so every way in which a text can end. */
-static void the_hash_notices_every_bit(void) {
-  static char text[1000];
-  fill_random(text, sizeof text);
-  for (size_t length = 1; length <= sizeof text; length += length < 200 ? 1 : 200) {
-    uint64_t hash = jt_hash(text, length);
-    for (size_t bit = 0; bit < 8 * length; bit++) {
-      text[bit / 8] ^= (char)(1 << bit % 8);
-      CHECK(jt_hash(text, length) != hash);
-      text[bit / 8] ^= (char)(1 << bit % 8);
-    }
+static void check_bits(char *text, size_t length) {
+  uint64_t hash = jt_hash(text, length);
+  for (size_t bit = 0; bit < 8 * length; bit++) {
+    text[bit / 8] ^= (char)(1 << bit % 8);
+    CHECK(jt_hash(text, length) != hash);
+    text[bit / 8] ^= (char)(1 << bit % 8);
   }
 }
 
+/* Of all short lengths, so every way in which a text can end; and of whole pages. */
+static void the_hash_notices_every_bit(void) {
+  static char text[2 * PAGE + 1];
+  fill_random(text, sizeof text);
+  for (size_t length = 1; length < 200; length++) check_bits(text, length);
+  check_bits(text, PAGE - 1), check_bits(text, PAGE), check_bits(text, sizeof text);
+  memset(text, 0, sizeof text);
+  check_bits(text, sizeof text);
+}
+
 static void the_hash_notices_the_length(void) {
-  static const char zeros[300];
-  for (size_t length = 0; length < sizeof zeros; length++)
+  enum { FEW = 300 };
+  static const char zeros[PAGES * PAGE];
+  for (size_t length = 0; length < FEW; length++)
     for (size_t other = 0; other < length; other++)
       CHECK(jt_hash(zeros, length) != jt_hash(zeros, other));
+  for (size_t pages = 1; pages <= PAGES; pages++)
+    CHECK(jt_hash(zeros, pages * PAGE) != jt_hash(zeros, (pages - 1) * PAGE));
 }
 
 static void swap(uint64_t *a, uint64_t *b) {
@@ -254,17 +266,53 @@ static void check_swaps(uint64_t *word, size_t words) {
 }
 
 /* Also in texts of small numbers, of which many are the same. */
+static void check_moves(uint64_t *word, size_t words) {
+  fill_random((char *)word, 8 * words);
+  check_swaps(word, words);
+  for (uint64_t i = 0; i < words; i++) word[i] = i;
+  check_swaps(word, words);
+  for (uint64_t i = 0; i < words; i++) word[i] = i % 2 == 0 ? 7 : i / 2;
+  check_swaps(word, words);
+  for (uint64_t i = 0; i < words; i++) word[i] = i % 2 == 0 ? i / 2 : 0;
+  check_swaps(word, words);
+}
+
 static void the_hash_notices_what_has_moved(void) {
-  enum { WORDS = 64 };
-  uint64_t word[WORDS];
-  fill_random((char *)word, sizeof word);
-  check_swaps(word, WORDS);
-  for (uint64_t i = 0; i < WORDS; i++) word[i] = i;
-  check_swaps(word, WORDS);
-  for (uint64_t i = 0; i < WORDS; i++) word[i] = i % 2 == 0 ? 7 : i / 2;
-  check_swaps(word, WORDS);
-  for (uint64_t i = 0; i < WORDS; i++) word[i] = i % 2 == 0 ? i / 2 : 0;
-  check_swaps(word, WORDS);
+  enum { FEW = 64, MANY = PAGE / 8 + FEW };
+  static uint64_t word[MANY];
+  check_moves(word, FEW);
+  check_moves(word, MANY);
+}
+
+static void swap_bytes(char *a, char *b, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    char byte = a[i];
+    a[i] = b[i];
+    b[i] = byte;
+  }
+}
+
+/* Of all pieces of that size, any two in each other's place. */
+static void check_pieces(char *text, size_t bytes, size_t size) {
+  uint64_t hash = jt_hash(text, bytes);
+  for (size_t i = 0; i < bytes; i += size) {
+    for (size_t j = 0; j < i; j += size) {
+      if (memcmp(text + i, text + j, size) == 0) continue;
+      swap_bytes(text + i, text + j, size);
+      CHECK(jt_hash(text, bytes) != hash);
+      swap_bytes(text + i, text + j, size);
+    }
+  }
+}
+
+/* As when a file's sectors or pages are written to the wrong places. */
+static void the_hash_notices_where_lines_and_pages_are(void) {
+  enum { BYTES = PAGES * PAGE };
+  static char text[BYTES];
+  fill_random(text, BYTES);
+  check_pieces(text, BYTES, LINE), check_pieces(text, BYTES, PAGE);
+  for (int i = 0; i < BYTES; i++) text[i] = (char)('a' + i / LINE % 3);
+  check_pieces(text, BYTES, LINE), check_pieces(text, BYTES, PAGE);
 }
 
 /* As after a power cut. */
@@ -317,6 +365,7 @@ static const check_case cases[] = {
   CASE(the_hash_notices_every_bit),
   CASE(the_hash_notices_the_length),
   CASE(the_hash_notices_what_has_moved),
+  CASE(the_hash_notices_where_lines_and_pages_are),
   CASE(the_hash_notices_a_sector_of_zeros),
   CASE(the_hash_spreads_ids),
 };

@@ -23,7 +23,7 @@
 #include "store.h"
 #include "words.h"
 
-#define JT_LAYOUT_VERSION 3u
+#define JT_LAYOUT_VERSION 4u
 #define JT_PAGE 4096u
 #define JT_UNIT 64u
 #define JT_UNIT_BITS 28           /* of a unit's number in a cell: 16 GiB */

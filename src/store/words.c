@@ -11,6 +11,21 @@
 
 #include "hot.h"
 
+#if defined __has_feature
+#define HAS(feature) __has_feature(feature)
+#else
+#define HAS(feature) 0
+#endif
+
+/* Where all is done as C says it: a sanitizer sees no other accesses. JT_WORDS_PORTABLE:
+   for a test of this way. */
+#if !defined __x86_64__ || defined JT_WORDS_PORTABLE || defined __SANITIZE_ADDRESS__ || \
+    defined __SANITIZE_THREAD__ || HAS(address_sanitizer) || HAS(thread_sanitizer)
+#define PORTABLE
+#else
+#include <emmintrin.h>
+#endif
+
 __extension__ typedef unsigned __int128 wide;
 
 /* Odd numbers without a pattern; the last is pi's first digits. */
@@ -23,7 +38,8 @@ __extension__ typedef unsigned __int128 wide;
 enum {
   LINE = 64,
   LINE_WORDS = LINE / sizeof(jt_word),
-  AHEAD = 4096,                   /* a page */
+  PAGE = 4096,
+  PAGE_LINES = PAGE / LINE,
   STREAMED = 256 << 10            /* from so many bytes on, past the caches */
 };
 
@@ -34,6 +50,11 @@ enum {
 ** multiplication waits for the fourth before it, not for the last, and the seven of a
 ** record take little longer than two. A lane begins with a number of its own and is no
 ** sum, so the hash tells where in the text something stands.
+**
+** That is a multiplication for every 16 bytes, which takes longer than copying them. So
+** each whole page of a text goes in as a line of eight sums: of a word's halves, each
+** under its key, the product, which one instruction makes of two words (after NH of UMAC,
+** RFC 4418, 5.2.2). No two words of a sum have the same key: their order matters, too.
 */
 typedef struct lanes {
   uint64_t next, second, third, fourth;
@@ -76,6 +97,66 @@ static inline lanes hash_line(lanes h, const char *at) {
   return h;
 }
 
+/* The line i of a page has the eight from the i-th on. Made like SplitMix64's numbers. */
+#define MIX(z, shift, k) (((z) ^ (z) >> (shift)) * UINT64_C(k))
+#define KEY(i) MIX(MIX((i) * K0, 30, 0xbf58476d1ce4e5b9), 27, 0x94d049bb133111eb)
+#define KEYS(i) KEY(i), KEY(i + 1), KEY(i + 2), KEY(i + 3), \
+                KEY(i + 4), KEY(i + 5), KEY(i + 6), KEY(i + 7)
+
+static const uint64_t page_key[PAGE_LINES + 7] = {
+  KEYS(1), KEYS(9), KEYS(17), KEYS(25), KEYS(33), KEYS(41), KEYS(49), KEYS(57),
+  KEY(65), KEY(66), KEY(67), KEY(68), KEY(69), KEY(70), KEY(71),
+};
+
+/* Eight sums, of which each line of a page adds a word to each. */
+typedef uint64_t word_pair __attribute__((vector_size(16)));
+typedef struct sums {
+  word_pair first, second, third, fourth;
+} sums;
+
+static inline word_pair pair_at(const void *bytes) {
+  word_pair pair;
+  memcpy(&pair, bytes, sizeof pair);
+  return pair;
+}
+
+/* Of each word's halves. */
+static inline word_pair product_of_halves(word_pair words) {
+#ifdef PORTABLE
+  uint64_t first = words[0], second = words[1];
+  return (word_pair){ (first & UINT32_MAX) * (first >> 32),
+                      (second & UINT32_MAX) * (second >> 32) };
+#else
+  __m128i low = (__m128i)words, high = _mm_srli_epi64(low, 32);
+  return (word_pair)_mm_mul_epu32(low, high);
+#endif
+}
+
+static inline sums sum_line(sums s, const char *at, const uint64_t *key) {
+  s.first += product_of_halves(pair_at(at) ^ pair_at(key));
+  s.second += product_of_halves(pair_at(at + 16) ^ pair_at(key + 2));
+  s.third += product_of_halves(pair_at(at + 32) ^ pair_at(key + 4));
+  s.fourth += product_of_halves(pair_at(at + 48) ^ pair_at(key + 6));
+  return s;
+}
+
+static inline lanes hash_sums(lanes h, sums s) {
+  char line[LINE];
+  memcpy(line, &s, LINE);
+  return hash_line(h, line);
+}
+
+/* No part of jt_hash: ids and records, for which that is hot, have no page. */
+__attribute__((noinline))
+static lanes hash_pages(lanes h, const char *at, size_t pages) {
+  for (; pages > 0; pages--) {
+    sums s = { 0 };
+    for (int i = 0; i < PAGE_LINES; i++, at += LINE) s = sum_line(s, at, page_key + i);
+    h = hash_sums(h, s);
+  }
+  return h;
+}
+
 static inline lanes hash_pairs(lanes h, const char *at, size_t bytes) {
   for (; bytes >= LINE; bytes -= LINE, at += LINE) h = hash_line(h, at);
   for (; bytes >= 16; bytes -= 16, at += 16)
@@ -99,20 +180,16 @@ static const lanes hash_begin = { K0, K1, K2, K3 };
 
 JT_HOT
 uint64_t jt_hash(const void *bytes, size_t length) {
-  return hash_end(hash_begin, bytes, length, length);
+  const char *at = bytes;
+  lanes h = hash_begin;
+  size_t pages = length / PAGE;
+  if (pages > 0) h = hash_pages(h, at, pages);
+  return hash_end(h, at + pages * PAGE, length % PAGE, length);
 }
 
 /* ------------------------------------------------------------- pieces of a text */
 
-#if defined __has_feature
-#define HAS(feature) __has_feature(feature)
-#else
-#define HAS(feature) 0
-#endif
-
-/* A sanitizer sees what C does. JT_WORDS_PORTABLE: for a test of the other way. */
-#if !defined __x86_64__ || defined JT_WORDS_PORTABLE || defined __SANITIZE_ADDRESS__ || \
-    defined __SANITIZE_THREAD__ || HAS(address_sanitizer) || HAS(thread_sanitizer)
+#ifdef PORTABLE
 
 static inline void line_write(jt_word *to, const char *from) {
   jt_words_write(to, from, LINE);
@@ -130,8 +207,6 @@ static inline void piece_read(char *to, const jt_word *from, size_t bytes) {
 }
 
 #else
-
-#include <emmintrin.h>
 
 /*
 ** The C library's memcpy, and sixteen bytes at a time: no compiler makes that of atomic
@@ -197,7 +272,7 @@ static inline void piece_read(char *to, const jt_word *from, size_t bytes) {
 
 /* Of a text that goes on for 'left' bytes from 'at': the lines a page ahead. */
 static inline void ask_ahead(const jt_word *at, size_t left) {
-  for (size_t i = AHEAD; i < left && i < 2 * AHEAD; i += LINE)
+  for (size_t i = PAGE; i < left && i < 2 * PAGE; i += LINE)
     __builtin_prefetch(at + i / sizeof *at);
 }
 
@@ -205,21 +280,23 @@ static inline void ask_ahead(const jt_word *at, size_t left) {
    have come. */
 void jt_words_read_text(void *to, const jt_word *from, size_t bytes) {
   char *at = to;
-  for (; bytes > AHEAD; bytes -= AHEAD, at += AHEAD, from += AHEAD / sizeof *from) {
+  for (; bytes > PAGE; bytes -= PAGE, at += PAGE, from += PAGE / sizeof *from) {
     ask_ahead(from, bytes);
-    piece_read(at, from, AHEAD);
+    piece_read(at, from, PAGE);
   }
   piece_read(at, from, bytes);
 }
 
-/* Whole lines, and the hash of them. */
-static inline lanes write_lines(lanes h, jt_word *to, const char *from, size_t bytes) {
-  for (; bytes >= LINE; bytes -= LINE, to += LINE_WORDS, from += LINE) {
-    __builtin_prefetch(to + (bytes > AHEAD ? AHEAD : 0) / sizeof *to, 1);
-    h = hash_line(h, from);
+/* A page of a text that goes on for 'left' bytes, and the hash of it. */
+static inline lanes write_page(lanes h, jt_word *to, const char *from, size_t left) {
+  sums s = { 0 };
+  size_t ahead = left >= 2 * PAGE ? PAGE : 0;
+  for (int i = 0; i < PAGE_LINES; i++, to += LINE_WORDS, from += LINE) {
+    __builtin_prefetch(to + ahead / sizeof *to, 1);
+    s = sum_line(s, from, page_key + i);
     line_write(to, from);
   }
-  return h;
+  return hash_sums(h, s);
 }
 
 /*
@@ -227,24 +304,32 @@ static inline lanes write_lines(lanes h, jt_word *to, const char *from, size_t b
 ** the time went into fetching the lines that it overwrites. One line of the next page is
 ** asked for: that looks up where the page is.
 */
-static inline lanes stream_lines(lanes h, jt_word *to, const char *from, size_t bytes) {
-  stream_fence();
-  for (; bytes >= LINE; bytes -= LINE, to += LINE_WORDS, from += LINE) {
-    if ((uintptr_t)to % AHEAD == 0 && bytes > AHEAD)
-      jt_word_prefetch_to_write(to + AHEAD / sizeof *to);
-    h = hash_line(h, from);
+static inline lanes stream_page(lanes h, jt_word *to, const char *from, size_t left) {
+  sums s = { 0 };
+  if (left >= 2 * PAGE) jt_word_prefetch_to_write(to + PAGE / sizeof *to);
+  for (int i = 0; i < PAGE_LINES; i++, to += LINE_WORDS, from += LINE) {
+    s = sum_line(s, from, page_key + i);
     line_stream(to, from);
   }
-  stream_fence();
-  return h;
+  return hash_sums(h, s);
+}
+
+/* What is left of it, of less than a page. */
+static inline void write_end(jt_word *to, const char *from, size_t bytes) {
+  for (; bytes >= LINE; bytes -= LINE, to += LINE_WORDS, from += LINE)
+    line_write(to, from);
+  jt_words_write(to, from, bytes);
 }
 
 uint64_t jt_words_write_text(jt_word *to, const void *from, size_t bytes) {
   const char *at = from;
-  size_t rest = bytes % LINE, lines = bytes - rest;
+  size_t left = bytes;
+  lanes h = hash_begin;
   bool streamed = bytes >= STREAMED && (uintptr_t)to % LINE == 0;
-  lanes h = streamed ? stream_lines(hash_begin, to, at, lines)
-                     : write_lines(hash_begin, to, at, lines);
-  jt_words_write(to + lines / sizeof *to, at + lines, rest);
-  return hash_end(h, at + lines, rest, bytes);
+  if (streamed) stream_fence();
+  for (; left >= PAGE; left -= PAGE, at += PAGE, to += PAGE / sizeof *to)
+    h = streamed ? stream_page(h, to, at, left) : write_page(h, to, at, left);
+  if (streamed) stream_fence();
+  write_end(to, at, left);
+  return hash_end(h, at, left, bytes);
 }
