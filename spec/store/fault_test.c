@@ -94,6 +94,10 @@ OURS void *mmap(void *at, size_t size, int access, int flags, int file, off_t fr
   return (void *)syscall(SYS_mmap, at, size, access, flags, file, from);
 }
 
+OURS int madvise(void *at, size_t size, int advice) {
+  return fails() ? -1 : (int)syscall(SYS_madvise, at, size, advice);
+}
+
 /* A sanitizer takes over the C library's memory itself. */
 #if !CHECK_SANITIZED
 void *__libc_calloc(size_t count, size_t size);
