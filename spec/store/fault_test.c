@@ -29,6 +29,7 @@ static struct {
   long left;                      /* calls that still succeed; -1: all do */
   int number;                     /* then one fails, of that */
   int64_t clock;                  /* seconds that the clock of the day is off */
+  size_t touched;                 /* bytes that madvise was asked for */
 } fault = { .left = -1 };
 
 static bool fails(void) {
@@ -95,6 +96,7 @@ OURS void *mmap(void *at, size_t size, int access, int flags, int file, off_t fr
 }
 
 OURS int madvise(void *at, size_t size, int advice) {
+  fault.touched += size;
   return fails() ? -1 : (int)syscall(SYS_madvise, at, size, advice);
 }
 
@@ -196,6 +198,24 @@ static void each_call_of_a_writer(void) {
 static void each_call_of_a_reader(void) {
   fail_each_call(&(jt_options){ .readonly = true },
                  "opening read-only: each call, with each error");
+}
+
+/* So that nobody has to wait for them under the lock. */
+static void who_makes_a_file_touches_its_first_pages(void) {
+  unsigned char resident;
+  fault.touched = 0;
+  jt_store *store = file_store("store", SIZE, 20);
+  const jt_geometry *g = &store->geometry;
+  CHECK_INT(fault.touched, g->size - g->cells_at / JT_PAGE * JT_PAGE);
+  void *last = store->base + g->size / JT_PAGE * JT_PAGE - JT_PAGE;
+  CHECK(mincore(last, 1, &resident) == 0 && resident & 1);
+  jt_store_close(store);
+  CHECK_INT(unlink(check_path("store")), 0);
+  fault.touched = 0;
+  store = file_store("store", 64 << 20, 20);
+  CHECK_INT(fault.touched, 4 << 20);
+  jt_store_close(store);
+  CHECK_INT(unlink(check_path("store")), 0);
 }
 
 /* A file left half made is made by the next. */
@@ -411,7 +431,8 @@ static void retention_goes_by_the_day(void) {
 }
 
 static const check_case cases[] = {
-  CASE(each_call_of_a_writer), CASE(each_call_of_a_reader), CASE(each_call_of_a_maker),
+  CASE(each_call_of_a_writer), CASE(each_call_of_a_reader),
+  CASE(who_makes_a_file_touches_its_first_pages), CASE(each_call_of_a_maker),
   CASE(a_reader_who_could_do_without_survives_a_cut),
   CASE(the_store_in_memory_is_refused),
   CASE(a_file_system_that_may_not_be_written), CASE(the_clock_jumps),
