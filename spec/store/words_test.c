@@ -2,6 +2,7 @@
 ** words_test.c - src/store/words.c: texts of all lengths, from and to all addresses, by
 ** the accesses of this machine and by those of any other.
 */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,8 +98,11 @@ static void writes_long_texts_too(void) {
       CHECK_INT(((char *)to)[jt_padded(length)], UNTOUCHED);
     }
   }
-  CHECK(jt_words_write_text(to + 1, source, STREAMED) == jt_hash(source, STREAMED));
-  CHECK(memcmp((char *)(to + 1), source, STREAMED) == 0);
+  for (int i = 0; i < 2; i++) {   /* from and to where nothing is aligned */
+    uint64_t hash = jt_hash(source + 1, STREAMED);
+    CHECK(jt_words_write_text(to + i, source + 1, STREAMED) == hash);
+    CHECK(memcmp((char *)(to + i), source + 1, STREAMED) == 0);
+  }
   free(source), free(region);
 }
 
@@ -109,7 +113,11 @@ typedef struct passing {
   _Alignas(LINE) jt_word seen;
 } passing;
 
+/* Without a fence one round in a thousand was seen to fail. On one CPU each round takes
+   time slices: there a second has to do. */
 enum { ROUNDS = 10000, LAST_LINES = 16 };
+#define LONGEST_TIME 1.0          /* seconds */
+#define ENOUGH UINT64_MAX
 
 /* How many of the last lines are not of that round. */
 static int stale_lines(const passing *p, uint64_t round) {
@@ -125,9 +133,14 @@ static int stale_lines(const passing *p, uint64_t round) {
 static void see_each_round(void *context) {
   passing *p = context;
   uint64_t stale = 0;
-  for (uint64_t round = 1; round <= ROUNDS; round++) {
-    while (atomic_load_explicit(&p->written, memory_order_acquire) != round)
+  for (uint64_t round = 1, written; ; round++) {
+    for (uint32_t looks = 1; ; looks++) {
+      written = atomic_load_explicit(&p->written, memory_order_acquire);
+      if (written >= round) break;
       stale_lines(p, 0);
+      if (looks % 4096 == 0) sched_yield();
+    }
+    if (written == ENOUGH) break;
     stale += stale_lines(p, round) != 0;
     atomic_store_explicit(&p->seen, round, memory_order_release);
   }
@@ -140,12 +153,16 @@ static void a_long_text_is_there_before_what_comes_after(void) {
   passing *p = check_shared(sizeof *p);
   uint64_t *source = check_memory(STREAMED);
   pid_t reader = check_fork(see_each_round, p);
-  for (uint64_t round = 1; round <= ROUNDS; round++) {
+  double end = check_now() + LONGEST_TIME;
+  for (uint64_t round = 1; round <= ROUNDS && check_now() < end; round++) {
     for (size_t i = WORDS - LAST_LINES * LINE_WORDS; i < WORDS; i++) source[i] = round;
     writes[round % WAYS](p->text, source, STREAMED);
     atomic_store_explicit(&p->written, round, memory_order_release);
-    while (atomic_load_explicit(&p->seen, memory_order_acquire) != round) continue;
+    for (uint32_t looks = 1;
+         atomic_load_explicit(&p->seen, memory_order_acquire) != round; looks++)
+      if (looks % 4096 == 0) sched_yield();
   }
+  atomic_store_explicit(&p->written, ENOUGH, memory_order_release);
   CHECK_JOIN(reader);
   free(source);
 }
@@ -200,9 +217,9 @@ static void the_hash_is_that_of_all_builds(void) {
     { 200, UINT64_C(0xbeded429b664632f) },
     { 1000, UINT64_C(0xe21e79679a558db2) },
     { 4095, UINT64_C(0x481412ca695592bb) },
-    { 4096, UINT64_C(0x38a1ef1f2392b6f7) },
-    { 4097, UINT64_C(0x218fafaac019914f) },
-    { 12288, UINT64_C(0xa1a5a91cf8e29083) },
+    { 4096, UINT64_C(0xddfb082db00c39f1) },
+    { 4097, UINT64_C(0x32e05ef8c5c611cb) },
+    { 12288, UINT64_C(0xcd13fe034dafe728) },
   };
   static char text[3 * PAGE];
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * i + 7 * i);

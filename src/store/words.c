@@ -11,19 +11,8 @@
 
 #include "hot.h"
 
-#if defined __has_feature
-#define HAS(feature) __has_feature(feature)
-#else
-#define HAS(feature) 0
-#endif
-
-/* Where all is done as C says it: a sanitizer sees no other accesses. JT_WORDS_PORTABLE:
-   for a test of this way. */
-#if !defined __x86_64__ || defined JT_WORDS_PORTABLE || defined __SANITIZE_ADDRESS__ || \
-    defined __SANITIZE_THREAD__ || HAS(address_sanitizer) || HAS(thread_sanitizer)
-#define PORTABLE
-#else
-#include <emmintrin.h>
+#if JT_WORDS_WIDE && !defined JT_WORDS_PORTABLE   /* that is: for a test */
+#define WIDE
 #endif
 
 __extension__ typedef unsigned __int128 wide;
@@ -52,9 +41,11 @@ enum {
 ** sum, so the hash tells where in the text something stands.
 **
 ** That is a multiplication for every 16 bytes, which takes longer than copying them. So
-** each whole page of a text goes in as a line of eight sums: of a word's halves, each
-** under its key, the product, which one instruction makes of two words (after NH of UMAC,
-** RFC 4418, 5.2.2). No two words of a sum have the same key: their order matters, too.
+** each whole page of a text goes in as a line, of eight sums. To each, every line of the
+** page adds one word: the product of its halves, of which SSE2 makes two by one
+** instruction, after a key has been laid over it. No two words of a sum have the same
+** key, so their order matters. (From NH of UMAC, RFC 4418, 5.2.2; of its proof nothing
+** is left, as these keys are no secret.)
 */
 typedef struct lanes {
   uint64_t next, second, third, fourth;
@@ -97,9 +88,15 @@ static inline lanes hash_line(lanes h, const char *at) {
   return h;
 }
 
-/* The line i of a page has the eight from the i-th on. Made like SplitMix64's numbers. */
+/*
+** The line i of a page has the eight from the i-th on. Made like SplitMix64's numbers,
+** from where no half of any is four ASCII characters: where a half of a word is that of
+** its key, the other half is not told.
+*/
 #define MIX(z, shift, k) (((z) ^ (z) >> (shift)) * UINT64_C(k))
-#define KEY(i) MIX(MIX((i) * K0, 30, 0xbf58476d1ce4e5b9), 27, 0x94d049bb133111eb)
+#define BEGIN 13351
+#define KEY(i) MIX(MIX((BEGIN + (i)) * K0, 30, 0xbf58476d1ce4e5b9), \
+                   27, 0x94d049bb133111eb)
 #define KEYS(i) KEY(i), KEY(i + 1), KEY(i + 2), KEY(i + 3), \
                 KEY(i + 4), KEY(i + 5), KEY(i + 6), KEY(i + 7)
 
@@ -122,7 +119,7 @@ static inline word_pair pair_at(const void *bytes) {
 
 /* Of each word's halves. */
 static inline word_pair product_of_halves(word_pair words) {
-#ifdef PORTABLE
+#ifndef WIDE
   uint64_t first = words[0], second = words[1];
   return (word_pair){ (first & UINT32_MAX) * (first >> 32),
                       (second & UINT32_MAX) * (second >> 32) };
@@ -146,8 +143,8 @@ static inline lanes hash_sums(lanes h, sums s) {
   return hash_line(h, line);
 }
 
-/* No part of jt_hash: ids and records, for which that is hot, have no page. */
-__attribute__((noinline))
+/* Ids, and but for the longest steps records, have none. */
+JT_ASIDE
 static lanes hash_pages(lanes h, const char *at, size_t pages) {
   for (; pages > 0; pages--) {
     sums s = { 0 };
@@ -189,7 +186,7 @@ uint64_t jt_hash(const void *bytes, size_t length) {
 
 /* ------------------------------------------------------------- pieces of a text */
 
-#ifdef PORTABLE
+#ifndef WIDE
 
 static inline void line_write(jt_word *to, const char *from) {
   jt_words_write(to, from, LINE);
@@ -208,43 +205,22 @@ static inline void piece_read(char *to, const jt_word *from, size_t bytes) {
 
 #else
 
-/*
-** The C library's memcpy, and sixteen bytes at a time: no compiler makes that of atomic
-** words. They may stand for relaxed words here, because
-**   - nobody believes a word of a copy before the second look at the cell (read.c): what
-**     is torn within a word is thrown away with what is torn between two;
-**   - x86 keeps loads in order, and plain stores, of any size. All that acquire, release
-**     and their fences mean there is that the compiler keeps the order too, and it moves
-**     no access to memory across an asm that says "memory".
-** What memcpy may do besides (Intel's manual, volume 3, memory ordering; AMD's is no
-** weaker):
-**   - string instructions: their loads are loads like others. Their stores may be seen
-**     out of order among themselves, but not after any later store, nor before an
-**     earlier one. Texts are only read by them: they store where nobody else looks.
-**   - non-temporal stores, for copies of megabytes, which glibc ends with an sfence: not
-**     for pieces of a page, and again only to the copy.
-** Our own non-temporal stores are in the region, so they have fences of their own.
-*/
-static inline void keep_order(void) {
-  __asm__ volatile("" : : : "memory");
-}
-
 static inline void line_write(jt_word *to, const char *from) {
-  keep_order();
+  jt_keep_order();
   memcpy((void *)to, from, LINE);
-  keep_order();
+  jt_keep_order();
 }
 
 /* Sixteen bytes aligned. Does not fetch the line that it overwrites. */
 static inline void line_stream(jt_word *to, const char *from) {
   __m128i *part = (__m128i *)(void *)to;
-  keep_order();
+  jt_keep_order();
   for (size_t i = 0; i < LINE / sizeof *part; i++) {
     __m128i bytes;
     memcpy(&bytes, from + i * sizeof bytes, sizeof bytes);
     _mm_stream_si128(part + i, bytes);
   }
-  keep_order();
+  jt_keep_order();
 }
 
 /*
@@ -255,7 +231,7 @@ static inline void line_stream(jt_word *to, const char *from) {
 */
 static inline void stream_fence(void) {
   _mm_sfence();
-  keep_order();
+  jt_keep_order();
 }
 
 /* The length is hidden, else gcc copies a page by a string instruction of its own, which
@@ -263,7 +239,7 @@ static inline void stream_fence(void) {
 static inline void piece_read(char *to, const jt_word *from, size_t bytes) {
   __asm__ volatile("" : "+r"(bytes) : : "memory");
   memcpy(to, (const void *)from, bytes);
-  keep_order();
+  jt_keep_order();
 }
 
 #endif
@@ -314,11 +290,15 @@ static inline lanes stream_page(lanes h, jt_word *to, const char *from, size_t l
   return hash_sums(h, s);
 }
 
-/* What is left of it, of less than a page. */
-static inline void write_end(jt_word *to, const char *from, size_t bytes) {
-  for (; bytes >= LINE; bytes -= LINE, to += LINE_WORDS, from += LINE)
+/* What is left of it, of less than a page; returns the hash of the whole text. */
+static inline uint64_t write_end(lanes h, jt_word *to, const char *from, size_t left,
+                                 size_t length) {
+  for (; left >= LINE; left -= LINE, to += LINE_WORDS, from += LINE) {
+    h = hash_line(h, from);
     line_write(to, from);
-  jt_words_write(to, from, bytes);
+  }
+  jt_words_write(to, from, left);
+  return hash_end(h, from, left, length);
 }
 
 uint64_t jt_words_write_text(jt_word *to, const void *from, size_t bytes) {
@@ -330,6 +310,5 @@ uint64_t jt_words_write_text(jt_word *to, const void *from, size_t bytes) {
   for (; left >= PAGE; left -= PAGE, at += PAGE, to += PAGE / sizeof *to)
     h = streamed ? stream_page(h, to, at, left) : write_page(h, to, at, left);
   if (streamed) stream_fence();
-  write_end(to, at, left);
-  return hash_end(h, at, left, bytes);
+  return write_end(h, to, at, left, bytes);
 }

@@ -6,7 +6,7 @@
 ** without a lock while it may be reused, so both sides touch it only by
 ** relaxed atomic 64-bit words: a torn copy is then a stale value to be thrown
 ** away, never undefined behaviour. Order comes from the cells (cells.h). On x86-64
-** long texts go by larger accesses: words.c says why these may stand for words.
+** records and long texts go by larger accesses, see jt_keep_order.
 */
 #ifndef JT_WORDS_H
 #define JT_WORDS_H
@@ -15,6 +15,22 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#if defined __has_feature
+#define JT_HAS(feature) __has_feature(feature)
+#else
+#define JT_HAS(feature) 0
+#endif
+
+/* Not where a sanitizer is to see each access, as C says it. */
+#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__ && \
+    !defined __SANITIZE_THREAD__ && !JT_HAS(address_sanitizer) && \
+    !JT_HAS(thread_sanitizer)
+#define JT_WORDS_WIDE 1
+#include <emmintrin.h>
+#else
+#define JT_WORDS_WIDE 0
+#endif
 
 typedef _Atomic uint64_t jt_word;
 
@@ -82,6 +98,44 @@ static inline void jt_words_read(void *to, const jt_word *from, size_t bytes) {
     uint64_t word = jt_word_load(from + whole);
     memcpy(byte + 8 * whole, &word, rest);
   }
+}
+
+#if JT_WORDS_WIDE
+/*
+** Around accesses of sixteen bytes, and the C library's memcpy: no compiler makes those
+** of atomic words. They may stand for relaxed words here, because
+**   - nobody believes a word of a copy before the second look at the cell (read.c): what
+**     is torn within a word is thrown away with what is torn between two;
+**   - x86 keeps loads in order, and plain stores, of any size. All that acquire, release
+**     and their fences mean there is that the compiler keeps the order too, and it moves
+**     no access to memory across an asm that says "memory".
+** What memcpy may do besides (Intel's manual, volume 3, memory ordering; AMD's is no
+** weaker):
+**   - string instructions: their loads are loads like others. Their stores may be seen
+**     out of order among themselves, but not after any later store, nor before an
+**     earlier one. Texts are only read by them: they store where nobody else looks.
+**   - non-temporal stores, for copies of megabytes, which glibc ends with an sfence: not
+**     for pieces of a page, and again only to the copy.
+** Our own non-temporal stores are in the region, so they have fences of their own.
+*/
+static inline void jt_keep_order(void) {
+  __asm__ volatile("" : : : "memory");
+}
+#endif
+
+#define JT_LINE_WORDS 8u          /* of a cache line */
+
+/* jt_words_read for the eight words of a line. */
+static inline void jt_words_read_line(uint64_t to[JT_LINE_WORDS], const jt_word *from) {
+#if JT_WORDS_WIDE
+  jt_keep_order();
+  for (size_t i = 0; i < JT_LINE_WORDS; i += 2)
+    _mm_storeu_si128((__m128i *)(void *)(to + i),
+                     _mm_load_si128((const __m128i *)(const void *)(from + i)));
+  jt_keep_order();
+#else
+  jt_words_read(to, from, JT_LINE_WORDS * sizeof *to);
+#endif
 }
 
 /*
