@@ -8,9 +8,9 @@
 
 #define GROWTHS 8   /* times that a job may outgrow its copy, before "busy" */
 
-/* Room for an id of 23 bytes and a step of 31, and no blobs: a job that fits is
-   copied to where it stays. A larger one is looked up a second time. */
-#define SHORT_JOB (sizeof(jt_job) + 24 + 32)
+/* Most jobs fit, and are copied to where they stay. A larger one is looked up a second
+   time. */
+#define SHORT_JOB JT_JOB_PLAIN
 
 static jt_code copy_job(lua_State *L, const jt_wanted *which, jt_job *out,
                         size_t capacity, size_t *needed) {

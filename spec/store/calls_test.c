@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "audit.h"
+#include "store/cells.h"
 
 /* ----------------------------------------------------------------------- names */
 
@@ -238,6 +239,58 @@ static void get_says_what_it_needs(void) {
   region_free(store);
 }
 
+/* Jobs around the length that is copied in one piece, to blocks around that size. */
+static void get_writes_no_more_than_there_is_room_for(void) {
+  static _Alignas(jt_job) unsigned char buffer[256], before[256];
+  jt_job *job = (jt_job *)(void *)buffer;
+  jt_store *store = region_make(10, 200);
+  job_id id = create(store, "job", 1);
+  char step[64];
+  memset(step, 's', sizeof step);
+  memset(before, 0x5a, sizeof before);
+  for (size_t length = 0; length <= sizeof step; length++) {
+    jt_change change = { .fields = JT_SET_STEP, .step = { step, length } };
+    CHECK_CODE(update(store, &id, &change), JT_OK);
+    size_t whole = sizeof(jt_job) + jt_text_room(id.length) + jt_text_room(length);
+    for (size_t capacity = 64; capacity < 200; capacity++) {
+      size_t needed = 0;
+      memset(buffer, 0x5a, sizeof buffer);
+      jt_code code = jt_get(store, id.text, id.length, job, capacity, &needed);
+      CHECK_CODE(code, capacity < whole ? JT_TOO_SMALL : JT_OK);
+      CHECK_INT(needed, whole);
+      size_t written = code == JT_OK ? capacity : 0;
+      CHECK(memcmp(buffer + written, before, sizeof buffer - written) == 0);
+      if (code == JT_OK) CHECK_TEXT(jt_job_part(job, JT_STEP), change.step);
+    }
+  }
+  region_free(store);
+}
+
+/* Another id of that length and end, whose search meets the first's job. */
+static bool find_like(const jt_store *store, const job_id *id, job_id *like) {
+  uint64_t hash = jt_hash(id->text, id->length);
+  uint32_t home = jt_cell_home(&store->geometry, hash);
+  *like = *id;
+  for (uint32_t i = 0; i < 26 * 26 * 26 * 26; i++) {
+    for (uint32_t at = 0, rest = i; at < 4; at++, rest /= 26)
+      like->text[at] = (char)('a' + rest % 26);
+    uint64_t other = jt_hash(like->text, like->length);
+    if (other != hash && other >> 52 == hash >> 52 &&
+        jt_cell_home(&store->geometry, other) == home)
+      return true;
+  }
+  return false;
+}
+
+static void an_id_is_compared_from_its_beginning(void) {
+  jt_store *store = region_make(4, 100);
+  job_id id = create(store, "type", 1), like;
+  jt_job *job;
+  if (CHECK(find_like(store, &id, &like)))
+    CHECK_CODE(get(store, &like, &job), JT_NOT_FOUND);
+  region_free(store);
+}
+
 /* Moved by memcpy, as a binding does. */
 static void a_job_may_be_moved(void) {
   jt_store *store = region_make(10, 200);
@@ -383,6 +436,8 @@ static const check_case cases[] = {
   CASE(progress_follows_the_status), CASE(times_are_set_on_every_path),
   CASE(updated_at_always_increases), CASE(a_burst_does_not_lengthen_a_job),
   CASE(get_says_what_it_needs),
+  CASE(get_writes_no_more_than_there_is_room_for),
+  CASE(an_id_is_compared_from_its_beginning),
   CASE(a_job_may_be_moved), CASE(ids_that_cannot_be_are_not_found),
   CASE(texts_are_any_bytes), CASE(what_was_listed_may_be_gone),
   CASE(types_are_not_mixed_up), CASE(every_change_makes_a_new_version),

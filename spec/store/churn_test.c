@@ -279,8 +279,8 @@ static void look_at_all(const run *r) {
 
 /* -------------------------------------------------------------------------- the run */
 
-static shape look(const run *r, const char *when) {
-  shape s = shape_of(r->farm->store);
+static region_shape look(const run *r, const char *when) {
+  region_shape s = shape_of(r->farm->store);
   shape_say(when, &s);
   CHECK_AUDIT(r->farm->store);
   CHECK(s.hit < 4 && s.longest_hit <= 300);
@@ -290,8 +290,8 @@ static shape look(const run *r, const char *when) {
 
 /* Jobs that lie side by side at first lie apart later, with room between them that is too
    small for some; that comes to an end soon. */
-static void check_memory_held(const shape *filled, const shape *early,
-                              const shape *last) {
+static void check_memory_held(const region_shape *filled, const region_shape *early,
+                              const region_shape *last) {
   CHECK(last->resident < filled->resident + filled->resident / 2 + 1000000);
   if (is_proof())
     CHECK(last->resident < early->resident + early->resident / 8 + 1000000);
@@ -316,9 +316,9 @@ static void long_run(const setting *how) {
   run r = { .how = how,
             .farm = farm_make(region_make(how->max_jobs, how->units), how->part) };
   uint64_t jobs = check_times(RUNS_CHURN);
-  shape early = { 0 }, last = early;
+  region_shape early = { 0 }, last = early;
   churn(&r, how->max_jobs, false);
-  shape filled = look(&r, "filled");
+  region_shape filled = look(&r, "filled");
   look_at_all(&r);
   for (uint32_t phase = 1; phase <= PHASES && check_failures() == 0; phase++) {
     char when[32];

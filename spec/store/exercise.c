@@ -17,8 +17,9 @@ static void read_listed(jt_store *store, const jt_key *key, const jt_filter *fil
   for (int part = 0; part < JT_PARTS; part++) {
     jt_text text = jt_job_part(job, (jt_part)part);
     if (text.bytes == NULL) continue;
-    CHECK((size_t)(text.bytes - (const char *)job) + text.length < needed);
-    CHECK_INT(text.bytes[text.length], 0);
+    size_t room = part < JT_RESULT ? text.length : text.length + 1;   /* a NUL */
+    CHECK((size_t)(text.bytes - (const char *)job) + room <= needed);
+    if (part >= JT_RESULT) CHECK_INT(text.bytes[text.length], 0);
   }
   const uint64_t after = job->version;
   jt_text id = jt_job_part(job, JT_ID);

@@ -130,6 +130,37 @@ static void check_forgery(const forgery *f, bool valid) {
   check_forgery_in(20, f, valid);
 }
 
+static void check_unlisted(jt_store *store, uint64_t version) {
+  enum { KEYS = 64 };
+  static _Alignas(jt_job) unsigned char buffer[2 * JT_JOB_MAX];
+  jt_job *job = (jt_job *)(void *)buffer;
+  const jt_filter all = { -1, { NULL, 0 }, 0 };
+  jt_key keys[KEYS];
+  size_t count = 0, needed;
+  CHECK_CODE(jt_list(store, &all, keys, KEYS, &count), JT_OK);
+  for (size_t i = 0; i < count; i++) {
+    jt_code code = jt_get_listed(store, &keys[i], &all, job, sizeof buffer, &needed);
+    CHECK(code != JT_OK || job->version != version);
+  }
+}
+
+/* Nobody is given what says such a thing, whether he verifies it or not. */
+static void check_unread(const forgery *f) {
+  unsigned failures = check_failures();
+  scene s = make_scene();
+  forge(s.store, f, end_unit(s.store) - 20);
+  job_id id = { sizeof forged_id - 1, "" };
+  memcpy(id.text, forged_id, sizeof forged_id);
+  jt_store view = region_view(s.store, true);
+  jt_job *ours, *theirs;
+  CHECK(get(s.store, &id, &ours) != JT_OK);
+  CHECK(get(&view, &id, &theirs) != JT_OK);
+  free(ours), free(theirs);
+  check_unlisted(s.store, f->record.version), check_unlisted(&view, f->record.version);
+  if (check_failures() > failures) check_say("that was: %s", f->name);
+  end_scene(&s);
+}
+
 static uint64_t shape(uint64_t status, uint64_t blobs, uint64_t id, uint64_t step) {
   return status | blobs << 8 | id << 16 | step << 32;
 }
@@ -170,13 +201,41 @@ static void what_a_record_may_not_say(void) {
     { "progress 2", plain_record(), 8, bits[2] },
     { "progress -0.5", plain_record(), 8, bits[3] },
   };
-  for (size_t i = 0; i < sizeof forgeries / sizeof forgeries[0]; i++)
+  for (size_t i = 0; i < sizeof forgeries / sizeof forgeries[0]; i++) {
     check_forgery(&forgeries[i], false);
+    check_unread(&forgeries[i]);
+  }
   forgery honest = { "an honest record", plain_record(), 0, 0 };
   check_forgery(&honest, true);
 }
 
 /* With room for all of it, and right in all else. */
+static void an_id_longer_than_any(void) {
+  static const size_t lengths[] = { JT_ID_MAX + 1, 127, 128, 500 };
+  for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+    forgery f = { "an id with room for it", plain_record(), 0, 0 };
+    jt_text id = text_filled(lengths[i], 'i');
+    memcpy((char *)(uintptr_t)id.bytes + id.length - 9, "_0000000f", 9);
+    f.record.id = id;
+    check_forgery_in(70, &f, false);
+    check_unread(&f);
+    free((void *)(uintptr_t)id.bytes);
+  }
+}
+
+/* Its id's bytes are the two words of a blob that there could be. */
+static void a_fifth_blob(void) {
+  scene s = make_scene();
+  uint64_t pair = (uint64_t)(end_unit(s.store) - 10) << JT_LENGTH_BITS | 8;
+  end_scene(&s);
+  char id[] = "........i_0000000f";
+  memcpy(id, &pair, sizeof pair);
+  forgery f = { "a fifth blob", plain_record(), 2, shape(0, 16, sizeof id - 1, STEP) };
+  f.record.id = (jt_text){ id, sizeof id - 1 };
+  check_forgery(&f, false);
+  check_unread(&f);
+}
+
 static void a_step_longer_than_any(void) {
   for (size_t length = JT_STEP_MAX; length <= JT_STEP_MAX + 1; length++) {
     forgery f = { "a step with room for it", plain_record(), 0, 0 };
@@ -523,6 +582,7 @@ static void pages_of_two_moments(void) {
 
 static const check_case cases[] = {
   CASE(what_a_record_may_not_say), CASE(a_step_longer_than_any),
+  CASE(an_id_longer_than_any), CASE(a_fifth_blob),
   CASE(owners_that_never_were),
   CASE(where_a_blob_may_not_be),
   CASE(where_a_record_may_not_be), CASE(two_jobs_never_share_units),

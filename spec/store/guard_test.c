@@ -62,6 +62,22 @@ static void readers_survive_a_cut_anywhere(void) {
   }
 }
 
+/* Whatever it is asked, also for a job that is still there. */
+static void what_was_lost_is_told_from_then_on(void) {
+  jt_store *store = file_store("store", SIZE, JOBS);
+  job_id first = create(store, "first", 1), last = first;
+  for (uint32_t i = 2; i < 300; i++) last = create(store, "more", i);
+  uint64_t heap = (uint64_t)store->geometry.first_unit * JT_UNIT;
+  jt_store_close(store);
+  jt_store *reader = file_open(check_path("store"), true);
+  jt_job *job;
+  cut(check_path("store"), (off_t)(heap / JT_PAGE + 2) * JT_PAGE);
+  CHECK(exists(reader, &first));
+  CHECK_CODE(get(reader, &last, &job), JT_CORRUPT);
+  CHECK_CODE(get(reader, &first, &job), JT_CORRUPT);
+  jt_store_close(reader);
+}
+
 /* The one call that finds the page gone. */
 static void each_call_may_be_the_first(void) {
   for (int call = 0; call < 7; call++) {
@@ -192,7 +208,8 @@ static void guards_are_used_again(void) {
 }
 
 static const check_case cases[] = {
-  CASE(readers_survive_a_cut_anywhere), CASE(each_call_may_be_the_first),
+  CASE(readers_survive_a_cut_anywhere), CASE(what_was_lost_is_told_from_then_on),
+  CASE(each_call_may_be_the_first),
   CASE(another_store_is_not_concerned), CASE(others_bus_errors_end_the_process),
   CASE(others_handlers_are_called), CASE(guards_are_used_again),
 };

@@ -42,7 +42,9 @@ unsigned scene_changed(const scene *s, const jt_store *store) {
 static bool same_but_dead(const jt_job *now, const jt_job *then, pid_t dead) {
   if (now == NULL || then == NULL || now->status != JT_FAILED) return false;
   jt_text step = jt_job_part(now, JT_STEP);
-  return text_same(jt_job_part(now, JT_ERROR), epitaph_of(dead, step.bytes)) &&
+  char during[JT_STEP_MAX + 1] = "";
+  memcpy(during, step.bytes, step.length);
+  return text_same(jt_job_part(now, JT_ERROR), epitaph_of(dead, during)) &&
          text_same(step, jt_job_part(then, JT_STEP)) &&
          text_same(jt_job_part(now, JT_RESULT), jt_job_part(then, JT_RESULT)) &&
          text_same(jt_job_part(now, JT_CANCEL), jt_job_part(then, JT_CANCEL)) &&

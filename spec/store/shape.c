@@ -29,7 +29,7 @@ static uint32_t cells_to_find(const jt_store *store, uint32_t at) {
   return jt_cells_between(&store->geometry, hash, at);
 }
 
-static void look_at_hits(const jt_store *store, shape *s) {
+static void look_at_hits(const jt_store *store, region_shape *s) {
   uint64_t sum = 0;
   for (uint32_t at = 0; at < store->geometry.cells; at++) {
     uint64_t cell = jt_cell_load(store, at);
@@ -52,7 +52,7 @@ static uint32_t cells_to_miss(const jt_store *store, uint64_t hash) {
   return length;
 }
 
-static void look_at_misses(const jt_store *store, shape *s) {
+static void look_at_misses(const jt_store *store, region_shape *s) {
   uint64_t sum = 0;
   for (uint32_t i = 0; i < MISSES; i++) {
     uint32_t length = cells_to_miss(store, check_random());
@@ -62,7 +62,7 @@ static void look_at_misses(const jt_store *store, shape *s) {
   s->miss = (double)sum / MISSES;
 }
 
-static void look_at_heap(const jt_store *store, shape *s) {
+static void look_at_heap(const jt_store *store, region_shape *s) {
   uint32_t units = store->geometry.end_unit - store->geometry.first_unit, run = 0;
   for (uint32_t at = 0; at < units; at++) {
     bool taken = store->bitmap[at / 64] >> at % 64 & 1;
@@ -75,8 +75,8 @@ static void look_at_heap(const jt_store *store, shape *s) {
   s->mark = (uint32_t)jt_word_load(&store->header->heap_mark);
 }
 
-shape shape_of(const jt_store *store) {
-  shape s = { .resident = resident_bytes(store),
+region_shape shape_of(const jt_store *store) {
+  region_shape s = { .resident = resident_bytes(store),
               .longest_search = jt_cells_to_search(store) };
   look_at_hits(store, &s);
   look_at_misses(store, &s);
@@ -84,7 +84,7 @@ shape shape_of(const jt_store *store) {
   return s;
 }
 
-void shape_say(const char *when, const shape *s) {
+void shape_say(const char *when, const region_shape *s) {
   check_say("%s: %u jobs, %.1f of %.1f MB in use; found after %.2f cells (%u at most), "
             "missed after %.2f (%u; word: %u), %u deleted; %u KB free in %u pieces, "
             "the largest %u KB, mark at %u KB", when, s->jobs, (double)s->used / 1e6,

@@ -8,7 +8,7 @@
 
 #include "region.h"
 
-typedef struct shape {
+typedef struct region_shape {
   uint64_t resident;              /* bytes of the region that memory holds */
   uint64_t used;                  /* bytes of the heap in use */
   uint32_t jobs, deleted;         /* cells */
@@ -17,11 +17,11 @@ typedef struct shape {
   uint32_t longest_search;        /* the header's word */
   uint32_t free_units, pieces, largest;   /* pieces: runs of free units */
   uint32_t mark;                  /* units below it have been used */
-} shape;
+} region_shape;
 
-shape shape_of(const jt_store *store);
+region_shape shape_of(const jt_store *store);
 
 /* Prints it as a line of a series. */
-void shape_say(const char *when, const shape *s);
+void shape_say(const char *when, const region_shape *s);
 
 #endif

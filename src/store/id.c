@@ -49,7 +49,7 @@ uint32_t jt_draw_number(void) {
 static const char digits[] = "0123456789abcdef";
 
 bool jt_id_valid(const char *id, size_t length) {
-  if (length < 10 || id[length - 9] != '_' || !jt_type_valid(id, length - 9))
+  if (length < JT_ID_MIN || id[length - 9] != '_' || !jt_type_valid(id, length - 9))
     return false;
   for (size_t i = length - 8; i < length; i++)
     if (memchr(digits, id[i], sizeof digits - 1) == NULL) return false;

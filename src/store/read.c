@@ -59,8 +59,7 @@ JT_HOT
 static jt_code sight_cell(const jt_store *store, uint32_t at, uint64_t cell,
                           jt_sight *sight) {
   uint32_t unit = jt_cell_unit(cell);
-  if (!jt_run_inside(&store->geometry, unit, 2)) return JT_CORRUPT;
-  jt_record_prefetch(store, unit, 2);
+  if (!jt_run_inside(&store->geometry, unit, JT_RECORD_LEAST_UNITS)) return JT_CORRUPT;
   sight->at = at;
   sight->cell = cell;
   bool copied = jt_record_copy(store, unit, &sight->words);
@@ -79,15 +78,16 @@ jt_code jt_sight_at(const jt_store *store, uint32_t at, jt_sight *sight) {
 /* Word by word, as ids are two or three words long. */
 static inline bool same_text(jt_text ours, jt_text theirs) {
   if (ours.length != theirs.length) return false;
-  size_t whole = ours.length & ~(size_t)7;
+  size_t last = ours.length - 8;
   uint64_t a, b;
-  for (size_t i = 0; i < whole; i += 8) {
+  for (size_t i = 0; i < last; i += 8) {
     memcpy(&a, ours.bytes + i, 8);
     memcpy(&b, theirs.bytes + i, 8);
     if (a != b) return false;
   }
-  return whole == ours.length ||
-         memcmp(ours.bytes + whole, theirs.bytes + whole, ours.length - whole) == 0;
+  memcpy(&a, ours.bytes + last, 8);
+  memcpy(&b, theirs.bytes + last, 8);
+  return a == b;
 }
 
 JT_HOT
@@ -116,9 +116,7 @@ jt_code jt_seen(const jt_store *store, jt_code code) {
   return jt_guard_lost(store->guard) ? JT_CORRUPT : code;
 }
 
-JT_HOT
-jt_code jt_read(jt_store *store, jt_try attempt, void *context) {
-  jt_code code = attempt(store, context);
+jt_code jt_read_on(jt_store *store, jt_try attempt, void *context, jt_code code) {
   for (int i = 1; i < JT_READ_TRIES && code == JT_BUSY; i++)
     code = attempt(store, context);
   if (store->readonly) return jt_seen(store, code);
@@ -173,38 +171,31 @@ jt_code jt_sight_each(jt_store *store, jt_visit visit, void *context) {
 
 /* Of all but the blobs. */
 static size_t record_room(const jt_record_words *words) {
-  return sizeof(jt_job) + jt_text_room(words->shape.id_length) +
-         jt_text_room(words->shape.step_length);
+  uint64_t shape = jt_words_shape(words);
+  return sizeof(jt_job) + (jt_shape_words(shape) - jt_shape_id_at(shape)) * 8;
 }
 
 static size_t size_needed(const jt_record_words *words, const jt_blob *blob) {
   size_t size = record_room(words);
   for (int i = 0; i < JT_BLOBS; i++)
-    if (blob[i].unit != 0) size += sizeof(size_t) + jt_text_room(blob[i].length);
+    if (blob[i].unit != 0) size += sizeof(size_t) + jt_blob_room(blob[i].length);
   return size;
 }
 
-/* Copies a text to 'at'; returns where the next one goes. Texts in a record are
-   padded to words, and most are of a few: no call is worth its while. */
-static inline char *place_text(char *at, jt_text text) {
-  for (size_t i = 0; i < text.length; i += 8) memcpy(at + i, text.bytes + i, 8);
-  at[text.length] = '\0';
-  return at + jt_text_room(text.length);
-}
-
+/* Each place_... returns where the next thing goes. */
 static char *place_length(char *at, size_t length) {
   memcpy(at, &length, sizeof length);
   return at + sizeof length;
 }
 
-/* Likewise; *intact becomes false when a read-only store meets a damaged one. */
+/* *intact becomes false when a read-only store meets a damaged one. */
 static char *place_blob(const jt_store *store, char *at, const jt_blob *blob,
                         bool *intact) {
   at = place_length(at, blob->length);
   jt_words_read_text(at, jt_unit_words(store, blob->unit), blob->length);
   if (store->readonly && jt_hash(at, blob->length) != blob->checksum) *intact = false;
   at[blob->length] = '\0';
-  return at + jt_text_room(blob->length);
+  return at + jt_blob_room(blob->length);
 }
 
 static bool place_blobs(const jt_store *store, const jt_blob *blob, int from, int to,
@@ -217,20 +208,38 @@ static bool place_blobs(const jt_store *store, const jt_blob *blob, int from, in
   return intact;
 }
 
-_Static_assert(offsetof(jt_job, progress) == offsetof(jt_job, sequence) + 5 * 8,
-               "six members of a job are copied as words 3 to 8 of its record");
+_Static_assert(offsetof(jt_job, progress) == offsetof(jt_job, created_at) + 4 * 8 &&
+               sizeof(jt_job) == offsetof(jt_job, created_at) + 5 * 8,
+               "five members, and the texts, are copied as they stand from word 4 on");
 
-/* All but the blobs; returns where they go. */
-JT_HOT
-static char *place_record(const jt_record_words *words, jt_job *out) {
+static inline void place_members(const jt_record_words *words, jt_job *out) {
+  uint64_t shape = jt_words_shape(words);
   out->version = jt_words_version(words);
-  memcpy(&out->sequence, &words->word[3], 6 * 8);
   out->status = jt_words_status(words);
-  out->id_length = (uint8_t)words->shape.id_length;
-  out->blobs = (uint8_t)words->shape.blobs;
-  out->step_length = (uint16_t)words->shape.step_length;
-  char *at = place_text((char *)(out + 1), jt_words_id(words));
-  return place_text(at, jt_words_step(words));
+  out->id_length = (uint8_t)jt_shape_id_length(shape);
+  out->blobs = (uint8_t)jt_shape_blobs(shape);
+  out->step_length = (uint16_t)jt_shape_step_length(shape);
+  out->sequence = jt_words_sequence(words);
+}
+
+/* All but the blobs. */
+static char *place_record(const jt_record_words *words, jt_job *out) {
+  char *texts = (char *)(out + 1);
+  size_t length = record_room(words) - sizeof *out;
+  place_members(words, out);
+  memcpy(&out->created_at, &words->word[4], 5 * 8);
+  memcpy(texts, jt_words_id(words).bytes, length);
+  return texts + length;
+}
+
+_Static_assert(JT_JOB_PLAIN == offsetof(jt_job, created_at) +
+                               (JT_RECORD_PLAIN_WORDS - 4) * sizeof(uint64_t),
+               "what a plain record can hold");
+
+/* Of a record of plain shape, in one piece: of each as much. */
+static inline void place_plain(const jt_record_words *words, jt_job *out) {
+  place_members(words, out);
+  memcpy(&out->created_at, &words->word[4], JT_JOB_PLAIN - offsetof(jt_job, created_at));
 }
 
 /*
@@ -246,7 +255,7 @@ static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job 
   jt_blob blob[JT_BLOBS];
   jt_words_blobs(&sight->words, blob);
   blob[ERROR].unit = 0;
-  *needed = size_needed(&sight->words, blob) + sizeof length + jt_text_room(length);
+  *needed = size_needed(&sight->words, blob) + sizeof length + jt_blob_room(length);
   if (*needed > capacity) return JT_TOO_SMALL;
   char *at = place_record(&sight->words, out);
   out->status = jt_sight_status(sight);
@@ -257,7 +266,7 @@ static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job 
   at = place_length(at, length);
   memcpy(at, epitaph, length);
   at[length] = '\0';
-  at += jt_text_room(length);
+  at += jt_blob_room(length);
   intact &= place_blobs(store, blob, ERROR + 1, JT_BLOBS, &at);
   if (!jt_sight_holds(store, sight)) return JT_BUSY;
   return intact ? JT_OK : JT_CORRUPT;
@@ -276,15 +285,38 @@ static jt_code copy_with_blobs(const jt_store *store, const jt_sight *sight,
   return intact ? JT_OK : JT_CORRUPT;
 }
 
-jt_code jt_sight_copy(const jt_store *store, const jt_sight *sight, jt_job *out,
-                      size_t capacity, size_t *needed) {
+JT_ASIDE
+static jt_code copy_any(const jt_store *store, const jt_sight *sight, jt_job *out,
+                        size_t capacity, size_t *needed) {
   if (sight->orphaned) return copy_orphan(store, sight, out, capacity, needed);
-  if (sight->words.shape.blobs != 0)
+  if (jt_shape_blobs(jt_words_shape(&sight->words)) != 0)
     return copy_with_blobs(store, sight, out, capacity, needed);
   *needed = record_room(&sight->words);
   if (*needed > capacity) return JT_TOO_SMALL;
   place_record(&sight->words, out);
   return JT_OK;
+}
+
+JT_HOT
+jt_code jt_sight_copy(const jt_store *store, const jt_sight *sight, jt_job *out,
+                      size_t capacity, size_t *needed) {
+  bool plain = jt_shape_is_plain(jt_words_shape(&sight->words)) && !sight->orphaned;
+  if (!plain || capacity < JT_JOB_PLAIN)
+    return copy_any(store, sight, out, capacity, needed);
+  *needed = record_room(&sight->words);
+  place_plain(&sight->words, out);
+  return JT_OK;
+}
+
+/* One try. *orphaned: set if the job was. */
+static inline jt_code get_once(jt_store *store, jt_search search, jt_job *out,
+                               size_t capacity, size_t *needed, bool *orphaned) {
+  jt_sight sight;
+  jt_code code = jt_sight_find(store, &search, &sight);
+  if (code != JT_OK) return code;
+  if (__builtin_expect(sight.orphaned, false)) *orphaned = true;
+  if (jt_expired(store, &sight.words)) return JT_NOT_FOUND;
+  return jt_sight_copy(store, &sight, out, capacity, needed);
 }
 
 typedef struct get {
@@ -294,22 +326,27 @@ typedef struct get {
   bool orphaned;                  /* it was, in a try */
 } get;
 
-JT_HOT
 static jt_code try_get(jt_store *store, void *context) {
   get *want = context;
-  jt_sight sight;
-  jt_code code = jt_sight_find(store, &want->search, &sight);
-  if (code != JT_OK) return code;
-  if (__builtin_expect(sight.orphaned, false)) want->orphaned = true;
-  if (jt_expired(store, &sight.words)) return JT_NOT_FOUND;
-  return jt_sight_copy(store, &sight, want->out, want->capacity, want->needed);
+  return get_once(store, want->search, want->out, want->capacity, want->needed,
+                  &want->orphaned);
 }
 
-JT_HOT
-jt_code jt_get(jt_store *store, const char *id, size_t length, jt_job *out,
-               size_t capacity, size_t *needed) {
-  get want = { jt_search_for(id, length), out, capacity, needed, false };
-  jt_code code = jt_read(store, try_get, &want);
+/* What the first try, which gave 'code', has not settled. */
+JT_ASIDE
+static jt_code get_on(jt_store *store, get want, jt_code code) {
+  code = jt_read_on(store, try_get, &want, code);
   if (want.orphaned && jt_settle(store)) code = jt_read(store, try_get, &want);
   return code;
+}
+
+JT_WAY
+jt_code jt_get(jt_store *store, const char *id, size_t length, jt_job *out,
+               size_t capacity, size_t *needed) {
+  jt_search search = jt_search_for(id, length);
+  bool orphaned = false;
+  jt_code code = get_once(store, search, out, capacity, needed, &orphaned);
+  bool settled = code == JT_OK && !orphaned && !jt_guard_lost(store->guard);
+  if (__builtin_expect(settled, true)) return code;
+  return get_on(store, (get){ search, out, capacity, needed, orphaned }, code);
 }

@@ -44,10 +44,15 @@ jt_code jt_seen(const jt_store *store, jt_code code);
 
 /*
 ** Runs one try of a read until it is not JT_BUSY: JT_READ_TRIES times without
-** the lock and then, where the store may be written, once with it.
+** the lock and then, where the store may be written, once with it; where it may not,
+** the code is jt_seen. jt_read_on: after a first try, which gave 'code'.
 */
 typedef jt_code (*jt_try)(jt_store *store, void *context);
-jt_code jt_read(jt_store *store, jt_try attempt, void *context);
+jt_code jt_read_on(jt_store *store, jt_try attempt, void *context, jt_code code);
+
+static inline jt_code jt_read(jt_store *store, jt_try attempt, void *context) {
+  return jt_read_on(store, attempt, context, attempt(store, context));
+}
 
 /* jt_sight_at, tried until it is not JT_BUSY. */
 jt_code jt_sight_read(jt_store *store, uint32_t at, jt_sight *sight);

@@ -44,6 +44,7 @@
 
 #define JT_TYPE_MAX 64u                     /* bytes of a task type */
 #define JT_ID_MAX (JT_TYPE_MAX + 1u + 8u)   /* "<task type>_<8 hex digits>" */
+#define JT_ID_MIN (1u + 1u + 8u)
 #define JT_STEP_MAX 4096u                   /* bytes of a current_step */
 #define JT_REASON_MAX 4096u                 /* of a reason to cancel */
 #define JT_OWNERS 256u                      /* threads that own jobs at once */
@@ -125,28 +126,35 @@ typedef enum jt_part {
    with memcpy and freed as one block. */
 typedef struct jt_job {
   uint64_t version;      /* the store's counter at the job's last update */
-  uint64_t sequence;     /* the store's counter at its creation: newer, larger */
-  int64_t created_at, updated_at, started_at, finished_at;
-  double progress;       /* 0 to 1 */
   jt_status status;
   uint8_t id_length;
   uint8_t blobs;         /* a bit for each part from JT_RESULT on that there is */
   uint16_t step_length;
-  /* the id and the step follow, then the blobs, each a size_t, its length, and its
-     text; see jt_text_room */
+  uint64_t sequence;     /* the store's counter at its creation: newer, larger */
+  int64_t created_at, updated_at, started_at, finished_at;
+  double progress;       /* 0 to 1 */
+  /* the id and the step follow, padded to whole words; then the blobs, each a size_t,
+     its length, and its text, see jt_blob_room */
 } jt_job;
 
 _Static_assert(JT_ID_MAX <= UINT8_MAX && JT_STEP_MAX <= UINT16_MAX,
                "lengths of texts fit");
 
-/* Each text has a NUL that its length does not count, and begins at a multiple
-   of eight bytes. */
+/* Of the id and of the step, which are not terminated. */
 static inline size_t jt_text_room(size_t length) {
+  return (length + 7) & ~(size_t)7;
+}
+
+/* Each blob has a NUL that its length does not count, and begins at a multiple of
+   eight bytes. */
+static inline size_t jt_blob_room(size_t length) {
   return (length + 8) & ~(size_t)7;
 }
 
-/* A job without blobs always fits into this many bytes. */
-#define JT_JOB_MAX (sizeof(jt_job) + JT_ID_MAX + 8 + JT_STEP_MAX + 8)
+/* A job without blobs fits into JT_JOB_PLAIN bytes if id and step take 56 together, each
+   padded; into JT_JOB_MAX always. */
+#define JT_JOB_PLAIN (sizeof(jt_job) + 56u)
+#define JT_JOB_MAX (sizeof(jt_job) + JT_ID_MAX + 7 + JT_STEP_MAX + 7)
 
 /* bytes NULL: there is no such blob. */
 static inline jt_text jt_job_part(const jt_job *job, jt_part part) {
@@ -156,11 +164,12 @@ static inline jt_text jt_job_part(const jt_job *job, jt_part part) {
   text.length = job->step_length;
   if (part == JT_STEP) return text;
   if (!(job->blobs & 1u << (part - JT_RESULT))) return (jt_text){ NULL, 0 };
+  const char *at = text.bytes + jt_text_room(text.length);
   for (jt_part blob = JT_RESULT; blob <= part; blob++) {
     if (!(job->blobs & 1u << (blob - JT_RESULT))) continue;
-    const char *at = text.bytes + jt_text_room(text.length);
     memcpy(&text.length, at, sizeof text.length);
     text.bytes = at + sizeof text.length;
+    at = text.bytes + jt_blob_room(text.length);
   }
   return text;
 }
@@ -328,9 +337,10 @@ jt_code jt_clear(jt_store *store, uint64_t *removed);
 ** Copies the job to 'out', a block of 'capacity' bytes aligned for jt_job.
 ** Takes no lock and never blocks, but for one case: a job that changed under
 ** JT_READ_TRIES copies is read under the lock (read-only store: JT_BUSY).
-** JT_NOT_FOUND. JT_TOO_SMALL: nothing was copied, *needed bytes would do now
-** (the job may grow meanwhile: call again). JT_CORRUPT: a read-only store met
-** a damaged job. 'needed' is set on JT_OK too.
+** JT_NOT_FOUND. JT_TOO_SMALL: *needed bytes would do now (the job may grow
+** meanwhile: call again). JT_CORRUPT: a read-only store met a damaged job.
+** 'needed' is set on JT_OK too: what is behind so many bytes of 'out' means
+** nothing, nor does any of it with another code.
 */
 jt_code jt_get(jt_store *store, const char *id, size_t length,
                jt_job *out, size_t capacity, size_t *needed);

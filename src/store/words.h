@@ -129,9 +129,11 @@ static inline void jt_keep_order(void) {
 static inline void jt_words_read_line(uint64_t to[JT_LINE_WORDS], const jt_word *from) {
 #if JT_WORDS_WIDE
   jt_keep_order();
-  for (size_t i = 0; i < JT_LINE_WORDS; i += 2)
-    _mm_storeu_si128((__m128i *)(void *)(to + i),
-                     _mm_load_si128((const __m128i *)(const void *)(from + i)));
+  for (size_t i = 0; i < JT_LINE_WORDS; i += 2) {
+    __m128i pair = _mm_load_si128((const __m128i *)(const void *)(from + i));
+    __asm__ volatile("" : "+x"(pair));   /* loaded here, and once */
+    _mm_storeu_si128((__m128i *)(void *)(to + i), pair);
+  }
   jt_keep_order();
 #else
   jt_words_read(to, from, JT_LINE_WORDS * sizeof *to);

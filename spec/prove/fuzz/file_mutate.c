@@ -67,7 +67,7 @@ static void seal(jt_store *store, uint32_t at) {
   uint32_t unit = jt_cell_unit(jt_word_load(&store->cells[at]));
   jt_record_words words;
   if (!jt_record_copy(store, unit, &words)) return;
-  uint64_t sum = jt_hash(words.word + 1, (words.shape.words - 1) * 8);
+  uint64_t sum = jt_record_checksum(words.word, jt_shape_words(jt_words_shape(&words)));
   jt_text id = jt_words_id(&words);
   jt_word_store(jt_unit_words(store, unit), sum);
   jt_word_store(&store->cells[at], jt_cell_make(jt_hash(id.bytes, id.length),

@@ -225,11 +225,11 @@ static jt_text take_line(bytes *from, size_t most) {
   return line;
 }
 
-/* The text that follows; returns its length. */
-static size_t put(char **at, jt_text text) {
+/* The text that follows, in so much room; returns its length. */
+static size_t put(char **at, jt_text text, size_t room) {
   memcpy(*at, text.bytes, text.length);
-  (*at)[text.length] = '\0';
-  *at += jt_text_room(text.length);
+  memset(*at + text.length, 0, room - text.length);
+  *at += room;
   return text.length;
 }
 
@@ -249,8 +249,9 @@ static jt_job *make_job(lua_State *L, bytes from) {
   job->status = (jt_status)(take(&from) % JT_STATUSES);
   job->progress = take(&from) / 255.0;
   job->created_at = job->updated_at = (int64_t)take(&from) << take(&from) % 46;
-  job->id_length = (uint8_t)put(&at, (jt_text){ "fuzz_0123abcd", 13 });
-  job->step_length = (uint16_t)put(&at, take_line(&from, JT_STEP_MAX));
+  jt_text id = { "fuzz_0123abcd", 13 }, step = take_line(&from, JT_STEP_MAX);
+  job->id_length = (uint8_t)put(&at, id, jt_text_room(id.length));
+  job->step_length = (uint16_t)put(&at, step, jt_text_room(step.length));
   for (int part = JT_RESULT; part < JT_PARTS; part++) {
     jt_text text = take_line(&from, SIZE_MAX);
     bool json = part == JT_RESULT || part == JT_META;
@@ -258,7 +259,7 @@ static jt_job *make_job(lua_State *L, bytes from) {
     if (!there) continue;
     memcpy(at, &text.length, sizeof text.length);
     at += sizeof text.length;
-    put(&at, text);
+    put(&at, text, jt_blob_room(text.length));
     job->blobs = (uint8_t)(job->blobs | 1u << (part - JT_RESULT));
   }
   return job;
