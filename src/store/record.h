@@ -119,7 +119,7 @@ static inline uint32_t jt_shape_words(uint64_t shape) {
 /*
 ** Whether it is that of most records: possible, without blobs, and in the units that each
 ** record has. The bits that it must not have mean a status that there is not, a blob, an
-** owner from 256 on; of the lengths it is enough that the id is one and that both texts fit.
+** owner from 256 on; of the lengths it is enough that the id has one and that both fit.
 **
 ** It is asked first, because it takes few instructions. What they cost is not the time
 ** they take but that they wait, for the record to come from memory. While it waits, a

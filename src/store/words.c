@@ -89,20 +89,22 @@ static inline lanes hash_line(lanes h, const char *at) {
 }
 
 /*
-** The line i of a page has the eight from the i-th on. Made like SplitMix64's numbers,
+** The line i of a page has the eight from the 2i-th on. Made like SplitMix64's numbers,
 ** from where no half of any is four ASCII characters: where a half of a word is that of
 ** its key, the other half is not told.
 */
+#define BEGIN UINT64_C(69515007)
 #define MIX(z, shift, k) (((z) ^ (z) >> (shift)) * UINT64_C(k))
-#define BEGIN 13351
 #define KEY(i) MIX(MIX((BEGIN + (i)) * K0, 30, 0xbf58476d1ce4e5b9), \
                    27, 0x94d049bb133111eb)
 #define KEYS(i) KEY(i), KEY(i + 1), KEY(i + 2), KEY(i + 3), \
                 KEY(i + 4), KEY(i + 5), KEY(i + 6), KEY(i + 7)
 
-static const uint64_t page_key[PAGE_LINES + 7] = {
+_Alignas(LINE)
+static const uint64_t page_key[2 * PAGE_LINES + 6] = {
   KEYS(1), KEYS(9), KEYS(17), KEYS(25), KEYS(33), KEYS(41), KEYS(49), KEYS(57),
-  KEY(65), KEY(66), KEY(67), KEY(68), KEY(69), KEY(70), KEY(71),
+  KEYS(65), KEYS(73), KEYS(81), KEYS(89), KEYS(97), KEYS(105), KEYS(113), KEYS(121),
+  KEY(129), KEY(130), KEY(131), KEY(132), KEY(133), KEY(134),
 };
 
 /* Eight sums, of which each line of a page adds a word to each. */
@@ -148,7 +150,8 @@ JT_ASIDE
 static lanes hash_pages(lanes h, const char *at, size_t pages) {
   for (; pages > 0; pages--) {
     sums s = { 0 };
-    for (int i = 0; i < PAGE_LINES; i++, at += LINE) s = sum_line(s, at, page_key + i);
+    for (int i = 0; i < PAGE_LINES; i++, at += LINE)
+      s = sum_line(s, at, page_key + 2 * i);
     h = hash_sums(h, s);
   }
   return h;
@@ -269,7 +272,7 @@ static inline lanes write_page(lanes h, jt_word *to, const char *from, size_t le
   size_t ahead = left >= 2 * PAGE ? PAGE : 0;
   for (int i = 0; i < PAGE_LINES; i++, to += LINE_WORDS, from += LINE) {
     __builtin_prefetch(to + ahead / sizeof *to, 1);
-    s = sum_line(s, from, page_key + i);
+    s = sum_line(s, from, page_key + 2 * i);
     line_write(to, from);
   }
   return hash_sums(h, s);
@@ -284,7 +287,7 @@ static inline lanes stream_page(lanes h, jt_word *to, const char *from, size_t l
   sums s = { 0 };
   if (left >= 2 * PAGE) jt_word_prefetch_to_write(to + PAGE / sizeof *to);
   for (int i = 0; i < PAGE_LINES; i++, to += LINE_WORDS, from += LINE) {
-    s = sum_line(s, from, page_key + i);
+    s = sum_line(s, from, page_key + 2 * i);
     line_stream(to, from);
   }
   return hash_sums(h, s);
