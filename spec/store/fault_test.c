@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "deaths.h"
 #include "exercise.h"
 
 /* ------------------------------------------------------------------------ faults */
@@ -30,6 +31,7 @@ static struct {
   int number;                     /* then one fails, of that */
   int64_t clock;                  /* seconds that the clock of the day is off */
   size_t touched;                 /* bytes that madvise was asked for */
+  mortal *dies;                   /* when somebody next looks at the clock */
 } fault = { .left = -1 };
 
 static bool fails(void) {
@@ -110,6 +112,9 @@ OURS void *calloc(size_t count, size_t size) {
 #endif
 
 OURS int clock_gettime(clockid_t clock, struct timespec *now) {
+  mortal *dies = fault.dies;
+  fault.dies = NULL;
+  if (dies != NULL) mortal_end(dies);
   int failed = (int)syscall(SYS_clock_gettime, clock, now);
   if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
     now->tv_sec += fault.clock;
@@ -430,6 +435,27 @@ static void retention_goes_by_the_day(void) {
   check_prove(PROVE_CLOCK, "looks at a job with a retention while it jumps", 3);
 }
 
+/* The time of the first one's end is asked for between the look at who is dead and the
+   end of the pass. */
+static void an_owner_that_dies_while_another_is_written_off(void) {
+  jt_store *store = region_make(8, 100);
+  mortal *first = mortal_make(store, DEATH_KILL);
+  mortal *second = mortal_make(store, DEATH_KILL);
+  mortal_gets(first, "first", 1), mortal_gets(second, "second", 2);
+  mortal_begin(first), mortal_begin(second);
+  mortal_end(first);
+  fault.dies = second;
+  uint64_t version;
+  uint32_t dead;
+  jt_store_pulse(store, &version, &dead);
+  CHECK(fault.dies == NULL);
+  jt_store_pulse(store, &version, &dead);
+  CHECK_INT(dead, 0);
+  CHECK_INT(jt_word_load(&store->header->by_status[JT_FAILED]), 2);
+  CHECK_AUDIT(store);
+  region_free(store);
+}
+
 static const check_case cases[] = {
   CASE(each_call_of_a_writer), CASE(each_call_of_a_reader),
   CASE(who_makes_a_file_touches_its_first_pages), CASE(each_call_of_a_maker),
@@ -438,5 +464,6 @@ static const check_case cases[] = {
   CASE(a_file_system_that_may_not_be_written), CASE(the_clock_jumps),
   CASE(no_step_ends_before_it_begins),
   CASE(a_wait_does_not_look_at_the_day), CASE(retention_goes_by_the_day),
+  CASE(an_owner_that_dies_while_another_is_written_off),
 };
 CHECK_MAIN(cases)

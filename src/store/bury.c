@@ -64,11 +64,16 @@ static jt_code bury(jt_store *store, uint32_t at) {
   return jt_replace(store, &job, &record, &plan);
 }
 
-/* As they are now: an owner that dies during the pass waits for the next. */
-static void find_dead(const jt_store *store, bool dead[JT_OWNERS + 1]) {
+/* As they are now: an owner that dies during the pass waits for the next. Returns how
+   many. */
+static uint32_t find_dead(const jt_store *store, bool dead[JT_OWNERS + 1]) {
+  uint32_t count = 0;
   dead[0] = false;
-  for (uint32_t owner = 1; owner <= JT_OWNERS; owner++)
+  for (uint32_t owner = 1; owner <= JT_OWNERS; owner++) {
     dead[owner] = jt_owner_is_dead(store, owner);
+    count += dead[owner];
+  }
+  return count;
 }
 
 /* 'dead' becomes: those of them whom no job names any more. */
@@ -101,8 +106,8 @@ static uint32_t free_slots(jt_store *store, const bool unnamed[JT_OWNERS + 1]) {
   return freed;
 }
 
-/* The store's version and how many are dead: while both are the same, what found
-   no room will not find any. */
+/* The store's version and how many are dead, of whom the pass knew: while both are the
+   same, what found no room will not find any. */
 static uint64_t state_of(const jt_store *store, uint32_t dead) {
   return jt_word_load(&store->header->version) * (2 * JT_OWNERS) + dead;
 }
@@ -112,11 +117,10 @@ bool jt_write_off(jt_store *store) {
   jt_word *unsettled = &store->header->unsettled;
   uint32_t dead = jt_owners_dead(store);
   if (dead == 0 || jt_word_load(unsettled) == state_of(store, dead)) return false;
-  find_dead(store, gone);
+  dead = find_dead(store, gone);
   uint64_t buried = bury_all(store, gone);
   uint32_t freed = free_slots(store, gone);
-  dead = jt_owners_dead(store);
-  jt_word_store(unsettled, dead > 0 ? state_of(store, dead) : 0);
+  jt_word_store(unsettled, dead > freed ? state_of(store, dead - freed) : 0);
   return buried + freed > 0;
 }
 
