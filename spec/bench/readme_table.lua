@@ -8,9 +8,11 @@ local END = "<!-- End of the figures. -->\n"
 
 local UNITS = { us = "µs" }
 
+---Rounded here: of what lies in the middle, Lua 5.4 and LuaJIT make different digits.
 local function number(value)
-  if value < 10 then return (value < 1 and "%.2f" or "%.1f"):format(value) end
-  local text, more = ("%.0f"):format(value), 1
+  local digits = value < 1 and 2 or value < 10 and 1 or 0
+  local scale = 10 ^ digits
+  local text, more = ("%." .. digits .. "f"):format(math.floor(value * scale + 0.5) / scale), 1
   while more > 0 do text, more = text:gsub("^(%d+)(%d%d%d)", "%1,%2") end
   return text
 end
