@@ -29,8 +29,12 @@ static inline bool shape_possible(uint64_t shape) {
          jt_shape_step_length(shape) <= JT_STEP_MAX;
 }
 
+static inline uint32_t shape_units(uint64_t shape) {
+  return jt_units_for((uint64_t)jt_shape_words(shape) * 8);
+}
+
 static inline bool shape_inside(const jt_store *store, uint32_t unit, uint64_t shape) {
-  return jt_run_inside(&store->geometry, unit, jt_units_for(jt_shape_words(shape) * 8));
+  return jt_run_inside(&store->geometry, unit, shape_units(shape));
 }
 
 /* The shape of the record at 'unit', if there can be one. */
@@ -41,7 +45,7 @@ static inline bool shape_at(const jt_store *store, uint32_t unit, uint64_t *shap
 }
 
 void jt_record_measure(jt_record *record) {
-  record->units = jt_units_for((uint64_t)jt_shape_words(shape_pack(record)) * 8);
+  record->units = shape_units(shape_pack(record));
 }
 
 int jt_record_runs(const jt_record *record, uint32_t unit, jt_run runs[JT_RUNS]) {
@@ -150,7 +154,7 @@ bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record) {
   record->finished_at = (int64_t)jt_word_load(from + 7);
   record->status = (jt_status)jt_shape_status(shape);
   record->owner = jt_shape_owner(shape);
-  record->units = jt_units_for((uint64_t)jt_shape_words(shape) * 8);
+  record->units = shape_units(shape);
   record->blobs = jt_shape_blobs(shape);
   if (record->blobs == 0) return true;
   uint64_t pairs[2 * JT_BLOBS];
@@ -177,7 +181,7 @@ void jt_record_decode(const jt_record_words *words, jt_record *record) {
   memcpy(&record->sequence, &words->word[3], 6 * 8);
   record->status = jt_words_status(words);
   record->owner = jt_words_owner(words);
-  record->units = jt_units_for((uint64_t)jt_shape_words(jt_words_shape(words)) * 8);
+  record->units = shape_units(jt_words_shape(words));
   record->id = jt_words_id(words);
   record->step = jt_words_step(words);
   record->blobs = jt_shape_blobs(jt_words_shape(words));

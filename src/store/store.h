@@ -44,7 +44,7 @@
 
 #define JT_TYPE_MAX 64u                     /* bytes of a task type */
 #define JT_ID_MAX (JT_TYPE_MAX + 1u + 8u)   /* "<task type>_<8 hex digits>" */
-#define JT_ID_MIN (1u + 1u + 8u)
+#define JT_ID_MIN (1u + 1u + 8u)            /* of a type of one byte */
 #define JT_STEP_MAX 4096u                   /* bytes of a current_step */
 #define JT_REASON_MAX 4096u                 /* of a reason to cancel */
 #define JT_OWNERS 256u                      /* threads that own jobs at once */
