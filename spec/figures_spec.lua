@@ -42,6 +42,15 @@ describe("the README's table", function()
       "2026-11-23; 2 x Some CPU; Linux; gcc. Load average before the run: 0.00 0.01 0.02.\n", 1, true))
   end)
 
+  it("rounds what lies in the middle up, on either Lua", function()
+    for median, shown in pairs { [112.5] = "113 ns", [1.25] = "1.3 ns", [0.125] = "0.13 ns" } do
+      local run = run_of {}
+      run.rows[1].ours = spread(median, 1, 1)
+      local text = readme_table.render(run)
+      assert.truthy(text:find(" " .. shown, 1, true), text)
+    end
+  end)
+
   it("says how many times as fast, with the spread", function()
     local block = readme_table.render(run_of { times_faster = true, ratio = spread(12.34, 11, 13.4) })
     assert.truthy(block:find("| get | 100 ns | the other: 1,234 ns | "
