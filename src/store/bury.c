@@ -21,14 +21,14 @@
 
 /* The owner that the job in that cell names; 0: nobody, or it is finished. */
 static uint32_t owner_at(const jt_store *store, uint32_t at) {
-  jt_record record;
+  jt_glance glance;
   uint64_t cell = jt_word_load(&store->cells[at]);
   if (at + AHEAD < store->geometry.cells)
     jt_record_prefetch(store, jt_cell_unit(jt_word_load(&store->cells[at + AHEAD])), 1);
-  if (!jt_cell_is_job(cell) || !jt_record_glance(store, jt_cell_unit(cell), &record) ||
-      jt_status_finished(record.status))
+  if (!jt_cell_is_job(cell) || !jt_record_glance(store, jt_cell_unit(cell), &glance) ||
+      jt_status_finished(glance.status))
     return 0;
-  return record.owner;
+  return glance.owner;
 }
 
 /* For every owner, and 0. */
@@ -51,17 +51,17 @@ static void skip_version(jt_store *store) {
 static jt_code bury(jt_store *store, uint32_t at) {
   char epitaph[JT_EPITAPH_MAX];
   jt_blob_plan plan = { 0 };
-  jt_record record;
+  jt_glance old;
   jt_sight job;
   jt_code code = jt_sight_at(store, at, &job);
   if (code != JT_OK || !job.orphaned) return JT_NOT_FOUND;
   int64_t now = jt_now();
-  jt_record_renew(&job, now, &record);
-  size_t length = jt_epitaph(job.pid, record.step, epitaph);
+  jt_renew(&job, now, &old);
+  size_t length = jt_epitaph(job.pid, jt_words_step(&job.words), epitaph);
   jt_plan_blob(&plan, JT_ERROR, (jt_text){ epitaph, length });
-  jt_record_enter(&record, JT_FAILED, now);
+  jt_enter(&job.words, JT_FAILED, now);
   if (jt_next_version(store) == jt_sight_version(&job)) skip_version(store);
-  return jt_replace(store, &job, &record, &plan);
+  return jt_replace(store, &job, &old, &plan);
 }
 
 /* As they are now: an owner that dies during the pass waits for the next. Returns how

@@ -14,14 +14,14 @@ static jt_code find_unfinished(jt_store *store, const jt_search *search, jt_sigh
 /* ---------------------------------------------------------------- claiming */
 
 /* The slot first: killed before the job names it, it is a dead one without jobs. */
-static jt_code own(jt_store *store, const jt_sight *job, uint32_t self) {
+static jt_code own(jt_store *store, jt_sight *job, uint32_t self) {
   static const jt_blob_plan no_blobs;
-  jt_record record;
+  jt_glance old;
   if (self == 0) self = jt_owner_take(store);
   if (self == 0) return JT_FULL;
-  jt_record_renew(job, jt_now(), &record);
-  record.owner = self;
-  return jt_replace(store, job, &record, &no_blobs);
+  jt_renew(job, jt_now(), &old);
+  jt_words_set_owner(&job->words, self);
+  return jt_replace(store, job, &old, &no_blobs);
 }
 
 static jt_code try_claim(jt_store *store, void *context) {
@@ -54,18 +54,18 @@ static jt_code try_cancel(jt_store *store, void *context) {
   const cancelling *want = context;
   jt_blob_plan plan = { 0 };
   jt_sight job;
-  jt_record record;
+  jt_glance old;
   jt_code code = find_unfinished(store, &want->search, &job);
   if (code != JT_OK) return code;
   int64_t now = jt_now();
-  jt_record_renew(&job, now, &record);
-  if (record.blobs & 1u << JT_BLOB(JT_CANCEL)) return JT_OK;
+  jt_renew(&job, now, &old);
+  if (old.blobs & 1u << JT_BLOB(JT_CANCEL)) return JT_OK;
   jt_plan_blob(&plan, JT_CANCEL, want->reason);
   if (nobody_works_on(&job)) {
     jt_plan_blob(&plan, JT_ERROR, want->error);
-    jt_record_enter(&record, JT_FAILED, now);
+    jt_enter(&job.words, JT_FAILED, now);
   }
-  return jt_replace(store, &job, &record, &plan);
+  return jt_replace(store, &job, &old, &plan);
 }
 
 jt_code jt_cancel(jt_store *store, const char *id, size_t length, jt_text reason) {

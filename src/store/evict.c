@@ -39,7 +39,7 @@ static bool expired_by(int64_t retention, int64_t finished_at, int64_t now) {
 bool jt_expired(const jt_store *store, const jt_record_words *words) {
   int64_t retention = retention_of(store);
   return jt_status_finished(jt_words_status(words)) && retention >= 0 &&
-         expired_by(retention, jt_words_finished_at(words), jt_now());
+         expired_by(retention, jt_words_time(words, JT_RECORD_FINISHED_AT), jt_now());
 }
 
 jt_code jt_store_set_retention(jt_store *store, int64_t retention) {
@@ -50,11 +50,11 @@ jt_code jt_store_set_retention(jt_store *store, int64_t retention) {
 
 /* A finished job in that cell, and its unit. */
 static bool finished_at(const jt_store *store, uint32_t at, uint32_t *unit,
-                        jt_record *record) {
+                        jt_glance *glance) {
   uint64_t cell = jt_word_load(&store->cells[at]);
   *unit = jt_cell_unit(cell);
-  return jt_cell_is_job(cell) && jt_record_glance(store, *unit, record) &&
-         jt_status_finished(record->status);
+  return jt_cell_is_job(cell) && jt_record_glance(store, *unit, glance) &&
+         jt_status_finished(glance->status);
 }
 
 /* Restores the heap below 'top', whose children are heaps. */
@@ -88,15 +88,15 @@ static void consider(candidates *oldest, uint32_t at, int64_t finished_at) {
 }
 
 static uint64_t remove_candidates(jt_store *store, const candidates *oldest) {
-  jt_record record;
+  jt_glance glance;
   uint64_t removed = 0;
   uint32_t unit;
   for (uint64_t i = 0; i < oldest->count; i++) {
     uint64_t at = oldest->heap[i].cell;
     if (at >= store->geometry.cells ||
-        !finished_at(store, (uint32_t)at, &unit, &record))
+        !finished_at(store, (uint32_t)at, &unit, &glance))
       continue;
-    jt_remove(store, (uint32_t)at, unit, &record);
+    jt_remove(store, (uint32_t)at, unit, &glance);
     removed++;
   }
   return removed;
@@ -122,15 +122,15 @@ uint64_t jt_evict(jt_store *store, uint32_t keep, uint64_t share) {
   candidates oldest = candidates_for(store, share);
   uint64_t removed = 0;
   int64_t now = jt_now(), retention = retention_of(store);
-  jt_record record;
+  jt_glance glance;
   uint32_t unit;
   for (uint32_t at = 0; at < store->geometry.cells; at++) {
-    if (at == keep || !finished_at(store, at, &unit, &record)) continue;
-    if (expired_by(retention, record.finished_at, now)) {
-      jt_remove(store, at, unit, &record);
+    if (at == keep || !finished_at(store, at, &unit, &glance)) continue;
+    if (expired_by(retention, glance.finished_at, now)) {
+      jt_remove(store, at, unit, &glance);
       removed++;
     } else {
-      consider(&oldest, at, record.finished_at);
+      consider(&oldest, at, glance.finished_at);
     }
   }
   if (removed == 0) removed = remove_candidates(store, &oldest);
@@ -141,11 +141,11 @@ uint64_t jt_evict(jt_store *store, uint32_t keep, uint64_t share) {
 
 void jt_evict_suppose(jt_store *store, uint32_t keep, bool gone) {
   jt_run runs[JT_RUNS];
-  jt_record record;
+  jt_glance glance;
   uint32_t unit;
   for (uint32_t at = 0; at < store->geometry.cells; at++) {
-    if (at == keep || !finished_at(store, at, &unit, &record)) continue;
-    int count = jt_record_runs(&record, unit, runs);
+    if (at == keep || !finished_at(store, at, &unit, &glance)) continue;
+    int count = jt_glance_runs(&glance, unit, runs);
     for (int i = 0; i < count; i++)
       jt_heap_suppose(store, runs[i].unit, runs[i].units, !gone);
   }

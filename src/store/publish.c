@@ -24,10 +24,19 @@ static void add(jt_word *word, uint64_t value) {
   jt_word_store(word, jt_word_load(word) + value);
 }
 
-static void count(jt_header *header, const jt_record *record, uint64_t sign) {
-  add(&header->by_status[record->status], sign);
-  if (!jt_status_finished(record->status))
-    add(&header->units_pinned, sign * jt_record_all_units(record));
+static void count(jt_header *header, const jt_glance *held, uint64_t sign) {
+  add(&header->by_status[held->status], sign);
+  if (!jt_status_finished(held->status))
+    add(&header->units_pinned, sign * jt_glance_units(held));
+}
+
+/* Most changes are reports of progress, and leave all that is counted as it is. */
+static void count_change(jt_header *header, const jt_glance *old, const jt_glance *now) {
+  if (old->status == now->status && (old->blobs | now->blobs) == 0 &&
+      old->units == now->units)
+    return;
+  count(header, old, (uint64_t)-1);
+  count(header, now, 1);
 }
 
 /* Release: whoever polls the counter and sees it sees the cells before it. Pairs
@@ -53,24 +62,28 @@ jt_blob jt_blob_write(jt_store *store, uint32_t unit, jt_text text) {
 }
 
 void jt_publish(jt_store *store, uint32_t at, uint64_t tagged, uint32_t unit,
-                const jt_record *record, const jt_record *old) {
+                uint64_t version, jt_record_words *words, const jt_glance *old) {
   jt_header *header = store->header;
-  uint64_t words[JT_RECORD_WORDS];
-  size_t size = jt_record_encode(record, words);
-  words[0] = store->unverified ? 0 : jt_record_checksum(words, size);
+  size_t size = jt_shape_words(jt_words_shape(words));
+  jt_glance now;
+  words->word[JT_RECORD_VERSION] = version;
+  words->word[JT_RECORD_CHECKSUM] =
+    store->unverified ? 0 : jt_record_checksum(words->word, size);
+  jt_words_glance(words, &now);
   before_filling();
-  jt_record_write(jt_unit_words(store, unit), words, size);
-  jt_cell_publish(store, at, jt_cell_make(tagged, record->version, unit));
-  store_version(header, record->version);
-  if (old != NULL) count(header, old, (uint64_t)-1);
-  count(header, record, 1);
+  jt_record_write(jt_unit_words(store, unit), words->word, size);
+  jt_cell_publish(store, at, jt_cell_make(tagged, version, unit));
+  store_version(header, version);
+  if (old == NULL) count(header, &now, 1);
+  else count_change(header, old, &now);
 }
 
-void jt_remove(jt_store *store, uint32_t at, uint32_t unit, const jt_record *record) {
+void jt_remove(jt_store *store, uint32_t at, uint32_t unit, const jt_glance *held) {
   jt_run runs[JT_RUNS];
-  int held = jt_record_runs(record, unit, runs);
+  int count_of_runs = jt_glance_runs(held, unit, runs);
   jt_cells_remove(store, at);
   store_version(store->header, jt_next_version(store));
-  for (int i = 0; i < held; i++) jt_heap_give(store, runs[i].unit, runs[i].units);
-  count(store->header, record, (uint64_t)-1);
+  for (int i = 0; i < count_of_runs; i++)
+    jt_heap_give(store, runs[i].unit, runs[i].units);
+  count(store->header, held, (uint64_t)-1);
 }

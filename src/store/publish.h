@@ -11,17 +11,17 @@
 uint64_t jt_next_version(const jt_store *store);
 
 /*
-** Writes the record into the run at 'unit', which nobody refers to yet, and
-** lets the cell 'at' refer to it: the job changes in that one store. 'tagged':
-** see jt_cell_make. 'old' is the job's record until now, NULL for a new job; its
-** units stay taken. record->version must be jt_next_version.
+** Gives the record that version, which must be jt_next_version, and its checksum, writes
+** it into the run at 'unit', which nobody refers to yet, and lets the cell 'at' refer to
+** it: the job changes in that one store. 'tagged': see jt_cell_make. 'old' is what the
+** job held until now, NULL for a new job; its units stay taken.
 */
 void jt_publish(jt_store *store, uint32_t at, uint64_t tagged, uint32_t unit,
-                const jt_record *record, const jt_record *old);
+                uint64_t version, jt_record_words *words, const jt_glance *old);
 
 /* Removes the job in that cell, whose record is at 'unit', and frees all that it
-   occupied. */
-void jt_remove(jt_store *store, uint32_t at, uint32_t unit, const jt_record *record);
+   holds. */
+void jt_remove(jt_store *store, uint32_t at, uint32_t unit, const jt_glance *held);
 
 /* Writes a blob into a run that nobody refers to yet. */
 jt_blob jt_blob_write(jt_store *store, uint32_t unit, jt_text text);

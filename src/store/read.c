@@ -227,7 +227,7 @@ static char *place_record(const jt_record_words *words, jt_job *out) {
   char *texts = (char *)(out + 1);
   size_t length = record_room(words) - sizeof *out;
   place_members(words, out);
-  memcpy(&out->created_at, &words->word[4], 5 * 8);
+  memcpy(&out->created_at, &words->word[JT_RECORD_CREATED_AT], 5 * 8);
   memcpy(texts, jt_words_id(words).bytes, length);
   return texts + length;
 }
@@ -239,7 +239,8 @@ _Static_assert(JT_JOB_PLAIN == offsetof(jt_job, created_at) +
 /* Of a record of plain shape, in one piece: of each as much. */
 static inline void place_plain(const jt_record_words *words, jt_job *out) {
   place_members(words, out);
-  memcpy(&out->created_at, &words->word[4], JT_JOB_PLAIN - offsetof(jt_job, created_at));
+  memcpy(&out->created_at, &words->word[JT_RECORD_CREATED_AT],
+         JT_JOB_PLAIN - offsetof(jt_job, created_at));
 }
 
 /*

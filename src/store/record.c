@@ -1,20 +1,11 @@
 /*
-** record.c - encoding and decoding of records; the picture is in record.h.
+** record.c - reading and changing records; the picture is in record.h.
 */
 #include "record.h"
-
-_Static_assert(offsetof(jt_record, progress) == offsetof(jt_record, sequence) + 5 * 8,
-               "six members of a record are copied as words 3 to 8");
 
 _Static_assert(JT_UNIT == JT_LINE_WORDS * sizeof(jt_word) &&
                JT_RECORD_PLAIN_WORDS == JT_RECORD_LEAST_UNITS * JT_LINE_WORDS,
                "a unit is a line");
-
-static uint64_t shape_pack(const jt_record *record) {
-  return (uint64_t)record->status | (uint64_t)record->blobs << 8 |
-         (uint64_t)record->id.length << 16 | (uint64_t)record->step.length << 32 |
-         (uint64_t)record->owner << 48;
-}
 
 static inline uint32_t words_for(size_t bytes) {
   return (uint32_t)(jt_padded(bytes) / 8);
@@ -44,49 +35,21 @@ static inline bool shape_at(const jt_store *store, uint32_t unit, uint64_t *shap
   return shape_possible(*shape) && shape_inside(store, unit, *shape);
 }
 
-void jt_record_measure(jt_record *record) {
-  record->units = shape_units(shape_pack(record));
-}
-
-int jt_record_runs(const jt_record *record, uint32_t unit, jt_run runs[JT_RUNS]) {
+int jt_glance_runs(const jt_glance *glance, uint32_t unit, jt_run runs[JT_RUNS]) {
   int count = 0;
-  runs[count++] = (jt_run){ unit, record->units };
-  for (uint32_t left = record->blobs; left != 0; left &= left - 1) {
-    const jt_blob *blob = &record->blob[__builtin_ctz(left)];
+  runs[count++] = (jt_run){ unit, glance->units };
+  for (uint32_t left = glance->blobs; left != 0; left &= left - 1) {
+    const jt_blob *blob = &glance->blob[__builtin_ctz(left)];
     runs[count++] = (jt_run){ blob->unit, jt_units_for(blob->length) };
   }
   return count;
 }
 
-uint64_t jt_record_all_units(const jt_record *record) {
-  uint64_t units = record->units;
-  for (uint32_t left = record->blobs; left != 0; left &= left - 1)
-    units += jt_units_for(record->blob[__builtin_ctz(left)].length);
+uint64_t jt_glance_units(const jt_glance *glance) {
+  uint64_t units = glance->units;
+  for (uint32_t left = glance->blobs; left != 0; left &= left - 1)
+    units += jt_units_for(glance->blob[__builtin_ctz(left)].length);
   return units;
-}
-
-static uint64_t *put_text(uint64_t *at, jt_text text) {
-  size_t words = words_for(text.length);
-  if (words == 0) return at;
-  at[words - 1] = 0;
-  memcpy(at, text.bytes, text.length);
-  return at + words;
-}
-
-size_t jt_record_encode(const jt_record *record, uint64_t out[JT_RECORD_WORDS]) {
-  uint64_t *at = out;
-  at[1] = record->version;
-  at[2] = shape_pack(record);
-  memcpy(&at[3], &record->sequence, 6 * 8);
-  at += JT_RECORD_FIXED;
-  for (uint32_t left = record->blobs; left != 0; left &= left - 1) {
-    const jt_blob *blob = &record->blob[__builtin_ctz(left)];
-    *at++ = (uint64_t)blob->unit << JT_LENGTH_BITS | blob->length;
-    *at++ = blob->checksum;
-  }
-  at = put_text(at, record->id);
-  at = put_text(at, record->step);
-  return (size_t)(at - out);
 }
 
 /* By whole lines: what lies behind the record's end, left by others, is copied too. */
@@ -146,46 +109,102 @@ void jt_words_blobs(const jt_record_words *words, jt_blob blob[JT_BLOBS]) {
   read_blobs(jt_shape_blobs(jt_words_shape(words)), words->word + JT_RECORD_FIXED, blob);
 }
 
-bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record) {
-  const jt_word *from = jt_unit_words(store, unit);
-  uint64_t shape;
-  if (!shape_at(store, unit, &shape)) return false;
-  record->version = jt_word_load(from + JT_RECORD_VERSION);
-  record->finished_at = (int64_t)jt_word_load(from + 7);
-  record->status = (jt_status)jt_shape_status(shape);
-  record->owner = jt_shape_owner(shape);
-  record->units = shape_units(shape);
-  record->blobs = jt_shape_blobs(shape);
-  if (record->blobs == 0) return true;
-  uint64_t pairs[2 * JT_BLOBS];
-  jt_words_read(pairs, from + JT_RECORD_FIXED,
-                (jt_shape_id_at(shape) - JT_RECORD_FIXED) * 8);
-  read_blobs(record->blobs, pairs, record->blob);
-  return blobs_valid(store, record->blobs, pairs);
-}
-
 bool jt_record_valid(const jt_store *store, const jt_record_words *words) {
   const uint64_t *at = words->word;
   uint32_t blobs = jt_shape_blobs(jt_words_shape(words));
   double progress;
-  memcpy(&progress, &at[8], 8);
-  return at[1] < JT_VERSION_LIMIT && at[3] != 0 && at[3] <= at[1] &&
-         at[4] < JT_TIME_LIMIT && at[5] < JT_TIME_LIMIT && at[6] < JT_TIME_LIMIT &&
-         at[7] < JT_TIME_LIMIT &&
+  memcpy(&progress, &at[JT_RECORD_PROGRESS], 8);
+  return at[JT_RECORD_VERSION] < JT_VERSION_LIMIT && at[JT_RECORD_SEQUENCE] != 0 &&
+         at[JT_RECORD_SEQUENCE] <= at[JT_RECORD_VERSION] &&
+         at[JT_RECORD_CREATED_AT] < JT_TIME_LIMIT &&
+         at[JT_RECORD_UPDATED_AT] < JT_TIME_LIMIT &&
+         at[JT_RECORD_STARTED_AT] < JT_TIME_LIMIT &&
+         at[JT_RECORD_FINISHED_AT] < JT_TIME_LIMIT &&
          progress >= 0 && progress <= 1 &&
          (blobs == 0 || blobs_valid(store, blobs, at + JT_RECORD_FIXED));
 }
 
-void jt_record_decode(const jt_record_words *words, jt_record *record) {
-  record->version = words->word[1];
-  memcpy(&record->sequence, &words->word[3], 6 * 8);
-  record->status = jt_words_status(words);
-  record->owner = jt_words_owner(words);
-  record->units = shape_units(jt_words_shape(words));
-  record->id = jt_words_id(words);
-  record->step = jt_words_step(words);
-  record->blobs = jt_shape_blobs(jt_words_shape(words));
-  read_blobs(record->blobs, words->word + JT_RECORD_FIXED, record->blob);
+void jt_words_glance(const jt_record_words *words, jt_glance *glance) {
+  uint64_t shape = jt_words_shape(words);
+  glance->version = jt_words_version(words);
+  glance->finished_at = jt_words_time(words, JT_RECORD_FINISHED_AT);
+  glance->status = jt_shape_status(shape);
+  glance->owner = jt_shape_owner(shape);
+  glance->units = shape_units(shape);
+  glance->blobs = jt_shape_blobs(shape);
+  read_blobs(glance->blobs, words->word + JT_RECORD_FIXED, glance->blob);
+}
+
+/* ------------------------------------------------------------- changing it */
+
+static void put_text(uint64_t *at, jt_text text) {
+  size_t words = words_for(text.length);
+  if (words == 0) return;
+  at[words - 1] = 0;
+  memcpy(at, text.bytes, text.length);
+}
+
+void jt_words_begin(jt_record_words *words, jt_text id, jt_text step, int64_t time) {
+  memset(words->word, 0, JT_RECORD_FIXED * sizeof words->word[0]);
+  jt_words_set_time(words, JT_RECORD_CREATED_AT, time);
+  jt_words_set_time(words, JT_RECORD_UPDATED_AT, time);
+  words->word[JT_RECORD_SHAPE] = (uint64_t)JT_PENDING | (uint64_t)id.length << 16;
+  put_text(words->word + JT_RECORD_FIXED, id);
+  jt_words_set_step(words, step);
+}
+
+void jt_words_set_step(jt_record_words *words, jt_text step) {
+  uint64_t *shape = &words->word[JT_RECORD_SHAPE];
+  *shape = (*shape & ~(UINT64_C(0xffff) << 32)) | (uint64_t)step.length << 32;
+  put_text(words->word + jt_shape_step_at(*shape), step);
+}
+
+static uint64_t shape_with(uint64_t shape, uint32_t blobs) {
+  return (shape & ~UINT64_C(0xff00)) | (uint64_t)blobs << 8;
+}
+
+/* The texts move: they are behind the blobs. */
+void jt_words_set_blobs(jt_record_words *words, uint32_t blobs,
+                        const jt_blob blob[JT_BLOBS]) {
+  uint64_t *shape = &words->word[JT_RECORD_SHAPE];
+  uint64_t old = *shape;
+  *shape = shape_with(old, blobs);
+  memmove(words->word + jt_shape_id_at(*shape), words->word + jt_shape_id_at(old),
+          (jt_shape_words(old) - jt_shape_id_at(old)) * sizeof *shape);
+  uint64_t *at = words->word + JT_RECORD_FIXED;
+  for (; blobs != 0; blobs &= blobs - 1) {
+    const jt_blob *one = &blob[__builtin_ctz(blobs)];
+    *at++ = (uint64_t)one->unit << JT_LENGTH_BITS | one->length;
+    *at++ = one->checksum;
+  }
+}
+
+uint32_t jt_words_units(const jt_record_words *words) {
+  return shape_units(jt_words_shape(words));
+}
+
+uint32_t jt_words_units_with(const jt_record_words *words, uint32_t blobs) {
+  return shape_units(shape_with(jt_words_shape(words), blobs));
+}
+
+/* ------------------------------------------------------------ in the region */
+
+bool jt_record_glance(const jt_store *store, uint32_t unit, jt_glance *glance) {
+  const jt_word *from = jt_unit_words(store, unit);
+  uint64_t shape;
+  if (!shape_at(store, unit, &shape)) return false;
+  glance->version = jt_word_load(from + JT_RECORD_VERSION);
+  glance->finished_at = (int64_t)jt_word_load(from + JT_RECORD_FINISHED_AT);
+  glance->status = (jt_status)jt_shape_status(shape);
+  glance->owner = jt_shape_owner(shape);
+  glance->units = shape_units(shape);
+  glance->blobs = jt_shape_blobs(shape);
+  if (glance->blobs == 0) return true;
+  uint64_t pairs[2 * JT_BLOBS];
+  jt_words_read(pairs, from + JT_RECORD_FIXED,
+                (jt_shape_id_at(shape) - JT_RECORD_FIXED) * 8);
+  read_blobs(glance->blobs, pairs, glance->blob);
+  return blobs_valid(store, glance->blobs, pairs);
 }
 
 bool jt_record_hash(const jt_store *store, uint32_t unit, uint64_t *hash) {

@@ -1,6 +1,6 @@
 /*
-** record.h - a job as bytes in the heap, and back. Knows neither cells nor
-** lock.
+** record.h - a job as words in the heap, and a private copy of them, in which it is
+** read and changed. Knows neither cells nor lock.
 **
 ** A record is a run of words, written once and never changed:
 **
@@ -25,11 +25,15 @@
 
 #include "layout.h"
 
+enum {   /* indices of words */
+  JT_RECORD_CHECKSUM, JT_RECORD_VERSION, JT_RECORD_SHAPE, JT_RECORD_SEQUENCE,
+  JT_RECORD_CREATED_AT, JT_RECORD_UPDATED_AT, JT_RECORD_STARTED_AT,
+  JT_RECORD_FINISHED_AT, JT_RECORD_PROGRESS,
+  JT_RECORD_FIXED                 /* words before the blobs */
+};
+
 enum {
   JT_BLOBS = 4,
-  JT_RECORD_VERSION = 1,          /* indices of words */
-  JT_RECORD_SHAPE = 2,
-  JT_RECORD_FIXED = 9,            /* words before the blobs */
   JT_RECORD_PLAIN_WORDS = 16,     /* of JT_RECORD_LEAST_UNITS */
   JT_RECORD_WORDS = JT_RECORD_FIXED + 2 * JT_BLOBS +
                     (JT_ID_MAX + 7) / 8 + (JT_STEP_MAX + 7) / 8
@@ -55,19 +59,16 @@ typedef struct jt_blob {
   uint64_t checksum;
 } jt_blob;
 
-/* Begins as jt_job does, and from 'sequence' on as words 3 to 8 do. */
-typedef struct jt_record {
-  uint64_t version, sequence;
-  int64_t created_at, updated_at, started_at, finished_at;
-  double progress;
+/* What a job holds, and what decides whether it may go. */
+typedef struct jt_glance {
+  uint64_t version;
+  int64_t finished_at;
   jt_status status;
   uint32_t owner;
-  uint32_t units;                 /* of its own run; jt_record_measure sets it */
+  uint32_t units;                 /* of its record */
   uint32_t blobs;                 /* a bit for each that is there; others are unset */
   jt_blob blob[JT_BLOBS];         /* result, error, meta, cancel */
-  jt_text id, step;               /* somewhere else: in the words it was read
-                                     from, or the caller's */
-} jt_record;
+} jt_glance;
 
 /* A private copy of a record's words. */
 typedef struct jt_record_words {
@@ -160,12 +161,6 @@ static inline uint64_t jt_record_version_first(const jt_word *from) {
   return atomic_load_explicit(from + JT_RECORD_VERSION, memory_order_acquire);
 }
 
-/* Sets record->units to what its fields take, written as they are. */
-void jt_record_measure(jt_record *record);
-
-/* Writes its words but the first, which is the checksum; returns how many. */
-size_t jt_record_encode(const jt_record *record, uint64_t out[JT_RECORD_WORDS]);
-
 /* The checksum of a record of so many words. */
 uint64_t jt_record_checksum(const uint64_t *words, size_t count);
 
@@ -183,20 +178,19 @@ bool jt_record_copy(const jt_store *store, uint32_t unit, jt_record_words *out);
 */
 bool jt_record_valid(const jt_store *store, const jt_record_words *words);
 
-/* Reads a valid copy. record->id and ->step point into 'words'. */
-void jt_record_decode(const jt_record_words *words, jt_record *record);
+/* ---------------------------------------------------- reading a valid copy */
 
-/* Of a valid copy: single values, its texts, its blobs (absent ones: unit 0). */
 static inline uint64_t jt_words_version(const jt_record_words *words) {
   return words->word[JT_RECORD_VERSION];
 }
 
 static inline uint64_t jt_words_sequence(const jt_record_words *words) {
-  return words->word[3];
+  return words->word[JT_RECORD_SEQUENCE];
 }
 
-static inline int64_t jt_words_finished_at(const jt_record_words *words) {
-  return (int64_t)words->word[7];
+/* The time in the word of that index. */
+static inline int64_t jt_words_time(const jt_record_words *words, uint32_t index) {
+  return (int64_t)words->word[index];
 }
 
 static inline uint64_t jt_words_shape(const jt_record_words *words) {
@@ -223,7 +217,47 @@ static inline jt_text jt_words_step(const jt_record_words *words) {
                     jt_shape_step_length(shape) };
 }
 
+/* Absent ones: unit 0. */
 void jt_words_blobs(const jt_record_words *words, jt_blob blob[JT_BLOBS]);
+
+void jt_words_glance(const jt_record_words *words, jt_glance *glance);
+
+/* ------------------------------------------------------------- changing it */
+
+/* A new job's, pending, of no version yet. */
+void jt_words_begin(jt_record_words *words, jt_text id, jt_text step, int64_t time);
+
+static inline void jt_words_set_time(jt_record_words *words, uint32_t index,
+                                     int64_t time) {
+  words->word[index] = (uint64_t)time;
+}
+
+static inline void jt_words_set_progress(jt_record_words *words, double progress) {
+  memcpy(&words->word[JT_RECORD_PROGRESS], &progress, sizeof progress);
+}
+
+static inline void jt_words_set_status(jt_record_words *words, jt_status status) {
+  uint64_t *shape = &words->word[JT_RECORD_SHAPE];
+  *shape = (*shape & ~UINT64_C(0xff)) | (uint64_t)status;
+}
+
+static inline void jt_words_set_owner(jt_record_words *words, uint32_t owner) {
+  uint64_t *shape = &words->word[JT_RECORD_SHAPE];
+  *shape = (*shape & ~(UINT64_C(0xffff) << 48)) | (uint64_t)owner << 48;
+}
+
+/* 'step' is somewhere else. */
+void jt_words_set_step(jt_record_words *words, jt_text step);
+
+/* These and no others: a bit of 'blobs' for each of 'blob' that is to be there. */
+void jt_words_set_blobs(jt_record_words *words, uint32_t blobs,
+                        const jt_blob blob[JT_BLOBS]);
+
+/* The units that it takes; that it would take with these blobs. */
+uint32_t jt_words_units(const jt_record_words *words);
+uint32_t jt_words_units_with(const jt_record_words *words, uint32_t blobs);
+
+/* ------------------------------------------------------------ in the region */
 
 /*
 ** Asks the memory for the first lines of a record that will be read. Two are
@@ -239,12 +273,9 @@ static inline void jt_record_prefetch(const jt_store *store, uint32_t unit,
   if (lines > 1) __builtin_prefetch(jt_unit_words(store, unit + 1));
 }
 
-/*
-** Reads what the first cache line tells of a job's state and room, and the
-** blobs' places: version, status, owner, finished_at, units, blobs and blob. The rest of
-** *record is left as it was. Under the lock. False: not a record inside the heap.
-*/
-bool jt_record_glance(const jt_store *store, uint32_t unit, jt_record *record);
+/* From the first cache line, and the blobs' places. Under the lock. False: not a record
+   inside the heap. */
+bool jt_record_glance(const jt_store *store, uint32_t unit, jt_glance *glance);
 
 /* Whether the record's own checksum holds. */
 bool jt_record_intact(const jt_record_words *words);
@@ -255,17 +286,17 @@ bool jt_record_hash(const jt_store *store, uint32_t unit, uint64_t *hash);
 /* Whether the record at 'unit' is of that id. Under the lock. */
 bool jt_record_is(const jt_store *store, uint32_t unit, jt_text id);
 
-/* The units of its run and its blobs together. */
-uint64_t jt_record_all_units(const jt_record *record);
+/* The units of its record and its blobs together. */
+uint64_t jt_glance_units(const jt_glance *glance);
 
-/* All that a record at 'unit' occupies. Returns how many runs: itself first,
-   then its blobs. */
+/* All that a job whose record is at 'unit' occupies. Returns how many runs: the record
+   first, then its blobs. */
 typedef struct jt_run {
   uint32_t unit, units;
 } jt_run;
 
 enum { JT_RUNS = 1 + JT_BLOBS };
 
-int jt_record_runs(const jt_record *record, uint32_t unit, jt_run runs[JT_RUNS]);
+int jt_glance_runs(const jt_glance *glance, uint32_t unit, jt_run runs[JT_RUNS]);
 
 #endif

@@ -34,17 +34,19 @@ static bool blob_intact(const jt_store *store, const jt_blob *blob) {
 ** together are not longer than the heap, unless many records lay claim to the
 ** same bytes: 'sum->bytes' keeps a malicious file from being read for days.
 */
-static bool read_verified(const jt_store *store, uint32_t unit,
-                          jt_record_words *words, jt_record *record, tally *sum) {
+static bool read_verified(const jt_store *store, uint32_t unit, jt_record_words *words,
+                          jt_glance *glance, tally *sum) {
   if (!jt_record_copy(store, unit, words) || !jt_record_intact(words) ||
       !jt_record_valid(store, words))
     return false;
-  jt_record_decode(words, record);
-  if (record->version >= JT_VERSION_SAFE || record->updated_at >= JT_TIME_SAFE ||
-      !jt_id_valid(record->id.bytes, record->id.length))
+  jt_words_glance(words, glance);
+  jt_text id = jt_words_id(words);
+  if (glance->version >= JT_VERSION_SAFE ||
+      jt_words_time(words, JT_RECORD_UPDATED_AT) >= JT_TIME_SAFE ||
+      !jt_id_valid(id.bytes, id.length))
     return false;
-  for (uint32_t left = record->blobs; left != 0; left &= left - 1) {
-    const jt_blob *blob = &record->blob[__builtin_ctz(left)];
+  for (uint32_t left = glance->blobs; left != 0; left &= left - 1) {
+    const jt_blob *blob = &glance->blob[__builtin_ctz(left)];
     if (blob->length > sum->bytes) return false;
     sum->bytes -= blob->length;
     if (!blob_intact(store, blob)) return false;
@@ -57,17 +59,16 @@ static bool read_verified(const jt_store *store, uint32_t unit,
 ** or the way from its home is so long that only malice can have laid it, when
 ** 'sum->steps', the whole pass's allowance, is used up.
 */
-static bool reachable(jt_store *store, uint32_t at, const jt_record *record,
-                      tally *sum) {
+static bool reachable(jt_store *store, uint32_t at, jt_text id, tally *sum) {
   const jt_geometry *geometry = &store->geometry;
-  uint64_t hash = jt_hash(record->id.bytes, record->id.length);
+  uint64_t hash = jt_hash(id.bytes, id.length);
   uint32_t length = jt_cells_between(geometry, hash, at);
   if (!jt_cell_has_tag(jt_word_load(&store->cells[at]), hash) || length > sum->steps)
     return false;
   sum->steps -= length;
   if (length > sum->longest_search) sum->longest_search = length;
   jt_cells_reach(store, at, hash);
-  return jt_cells_find(store, record->id, hash) == at;
+  return jt_cells_find(store, id, hash) == at;
 }
 
 /* Takes all the runs of a job, or none: no two jobs share a unit. Returns how many
@@ -83,34 +84,35 @@ static uint64_t claim(jt_store *store, const jt_run *runs, int count) {
   return 0;
 }
 
-static bool count_in(jt_store *store, uint32_t unit, const jt_record *record,
+static bool count_in(jt_store *store, uint32_t unit, const jt_glance *glance,
                      tally *sum) {
   jt_run runs[JT_RUNS];
-  uint64_t units = claim(store, runs, jt_record_runs(record, unit, runs));
+  uint64_t units = claim(store, runs, jt_glance_runs(glance, unit, runs));
   if (units == 0) return false;
-  sum->by_status[record->status]++;
-  if (!jt_status_finished(record->status)) sum->pinned += units;
-  if (record->version > sum->version) sum->version = record->version;
+  sum->by_status[glance->status]++;
+  if (!jt_status_finished(glance->status)) sum->pinned += units;
+  if (glance->version > sum->version) sum->version = glance->version;
   return true;
 }
 
 static bool take_trusted(jt_store *store, uint32_t at, tally *sum) {
   uint64_t cell = jt_word_load(&store->cells[at]);
   uint32_t unit = jt_cell_unit(cell);
-  jt_record record;
-  return jt_record_glance(store, unit, &record) &&
-         jt_cell_has_version(cell, record.version) &&
-         count_in(store, unit, &record, sum);
+  jt_glance glance;
+  return jt_record_glance(store, unit, &glance) &&
+         jt_cell_has_version(cell, glance.version) &&
+         count_in(store, unit, &glance, sum);
 }
 
 static bool take_verified(jt_store *store, uint32_t at, tally *sum) {
   uint64_t cell = jt_word_load(&store->cells[at]);
   uint32_t unit = jt_cell_unit(cell);
   jt_record_words words;
-  jt_record record;
-  return read_verified(store, unit, &words, &record, sum) &&
-         jt_cell_has_version(cell, record.version) &&
-         reachable(store, at, &record, sum) && count_in(store, unit, &record, sum);
+  jt_glance glance;
+  return read_verified(store, unit, &words, &glance, sum) &&
+         jt_cell_has_version(cell, glance.version) &&
+         reachable(store, at, jt_words_id(&words), sum) &&
+         count_in(store, unit, &glance, sum);
 }
 
 /* Inline: see jt_record_prefetch. */

@@ -10,9 +10,10 @@
 #include "publish.h"
 #include "room.h"
 
-void jt_record_renew(const jt_sight *job, int64_t time, jt_record *record) {
-  jt_record_decode(&job->words, record);
-  record->updated_at = time > record->updated_at ? time : record->updated_at + 1;
+void jt_renew(jt_sight *job, int64_t time, jt_glance *old) {
+  int64_t before = jt_words_time(&job->words, JT_RECORD_UPDATED_AT);
+  jt_words_glance(&job->words, old);
+  jt_words_set_time(&job->words, JT_RECORD_UPDATED_AT, time > before ? time : before + 1);
 }
 
 static int64_t later(int64_t one, int64_t other) {
@@ -21,14 +22,17 @@ static int64_t later(int64_t one, int64_t other) {
 
 /* By the clock: updates that come faster than one a microsecond take updated_at ahead
    of it. In order also when the clock is set back. */
-void jt_record_enter(jt_record *record, jt_status status, int64_t time) {
-  if (status == JT_RUNNING && record->started_at == 0)
-    record->started_at = later(time, record->created_at);
-  if (jt_status_finished(status) && record->finished_at == 0)
-    record->finished_at = later(time, later(record->started_at, record->created_at));
-  if (status == JT_COMPLETED && record->status != JT_COMPLETED) record->progress = 1;
-  record->status = status;
-  if (jt_status_finished(status)) record->owner = 0;
+void jt_enter(jt_record_words *words, jt_status status, int64_t time) {
+  int64_t begun = later(jt_words_time(words, JT_RECORD_CREATED_AT),
+                        jt_words_time(words, JT_RECORD_STARTED_AT));
+  if (status == JT_RUNNING && jt_words_time(words, JT_RECORD_STARTED_AT) == 0)
+    jt_words_set_time(words, JT_RECORD_STARTED_AT, later(time, begun));
+  if (jt_status_finished(status) && jt_words_time(words, JT_RECORD_FINISHED_AT) == 0)
+    jt_words_set_time(words, JT_RECORD_FINISHED_AT, later(time, begun));
+  if (status == JT_COMPLETED && jt_words_status(words) != JT_COMPLETED)
+    jt_words_set_progress(words, 1);
+  jt_words_set_status(words, status);
+  if (jt_status_finished(status)) jt_words_set_owner(words, 0);
 }
 
 static bool blobs_fit(const jt_store *store, const jt_blob_plan *plan) {
@@ -38,29 +42,36 @@ static bool blobs_fit(const jt_store *store, const jt_blob_plan *plan) {
   return true;
 }
 
+/* Those that the job will have. */
+static uint32_t blobs_after(const jt_glance *old, const jt_blob_plan *plan) {
+  return (old->blobs & ~plan->changes) | plan->texts;
+}
+
 /* The runs to reserve: first the record's, then one for each new blob. */
-static int plan_runs(jt_record *record, const jt_blob_plan *plan, jt_run runs[JT_RUNS]) {
-  int count = 1;
+static int plan_runs(const jt_record_words *words, uint32_t blobs,
+                     const jt_blob_plan *plan, jt_run runs[JT_RUNS]) {
+  int count = 0;
+  runs[count++] = (jt_run){ 0, jt_words_units_with(words, blobs) };
   for (uint32_t left = plan->texts; left != 0; left &= left - 1)
     runs[count++] = (jt_run){ 0, jt_units_for(plan->text[__builtin_ctz(left)].length) };
-  record->blobs = (record->blobs & ~plan->changes) | plan->texts;
-  jt_record_measure(record);
-  runs[0] = (jt_run){ 0, record->units };
   return count;
 }
 
 JT_ASIDE
-static void write_blobs(jt_store *store, jt_record *record, const jt_blob_plan *plan,
-                        const jt_run *runs) {
+static void write_blobs(jt_store *store, jt_record_words *words, const jt_glance *old,
+                        const jt_blob_plan *plan, const jt_run *runs) {
+  jt_blob blob[JT_BLOBS];
+  memcpy(blob, old->blob, sizeof blob);
   for (uint32_t left = plan->texts; left != 0; left &= left - 1) {
     int i = __builtin_ctz(left);
-    record->blob[i] = jt_blob_write(store, (runs++)->unit, plan->text[i]);
+    blob[i] = jt_blob_write(store, (runs++)->unit, plan->text[i]);
   }
+  jt_words_set_blobs(words, blobs_after(old, plan), blob);
 }
 
-/* What the old record held and the new one does not: its own run, and the
-   blobs that were replaced or cleared. */
-static void give_old(jt_store *store, uint32_t unit, const jt_record *old,
+/* What the job held and does not hold any more: its old record, and the blobs that were
+   replaced or cleared. */
+static void give_old(jt_store *store, uint32_t unit, const jt_glance *old,
                      const jt_blob_plan *plan) {
   jt_heap_give(store, unit, old->units);
   for (uint32_t left = old->blobs & plan->changes; left != 0; left &= left - 1) {
@@ -69,19 +80,17 @@ static void give_old(jt_store *store, uint32_t unit, const jt_record *old,
   }
 }
 
-jt_code jt_replace(jt_store *store, const jt_sight *job, jt_record *record,
+jt_code jt_replace(jt_store *store, jt_sight *job, const jt_glance *old,
                    const jt_blob_plan *plan) {
   jt_run runs[JT_RUNS];
-  jt_record old;
   if (!blobs_fit(store, plan)) return JT_FULL;
-  jt_record_decode(&job->words, &old);
-  int count = plan_runs(record, plan, runs);
-  uint64_t held = jt_status_finished(old.status) ? jt_record_all_units(&old) : 0;
+  int count = plan_runs(&job->words, blobs_after(old, plan), plan, runs);
+  uint64_t held = jt_status_finished(old->status) ? jt_glance_units(old) : 0;
   jt_code code = jt_room_take(store, runs, count, job->at, held);
   if (code != JT_OK) return code;
-  if (plan->texts != 0) write_blobs(store, record, plan, runs + 1);
-  record->version = jt_next_version(store);
-  jt_publish(store, job->at, job->cell, runs[0].unit, record, &old);
-  give_old(store, jt_cell_unit(job->cell), &old, plan);
+  if (plan->changes != 0) write_blobs(store, &job->words, old, plan, runs + 1);
+  jt_publish(store, job->at, job->cell, runs[0].unit, jt_next_version(store), &job->words,
+             old);
+  give_old(store, jt_cell_unit(job->cell), old, plan);
   return JT_OK;
 }

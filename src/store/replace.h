@@ -23,17 +23,18 @@ static inline void jt_plan_blob(jt_blob_plan *plan, jt_part part, jt_text text) 
   plan->text[JT_BLOB(part)] = text;
 }
 
-/* What every change begins with: the job's record, updated at that time. */
-void jt_record_renew(const jt_sight *job, int64_t time, jt_record *record);
+/* What every change begins with: *old is what the job holds; job->words become those of
+   its next record, updated at that time. */
+void jt_renew(jt_sight *job, int64_t time, jt_glance *old);
 
 /* Gives the record a status that it may have, at that time, and what follows from it. */
-void jt_record_enter(jt_record *record, jt_status status, int64_t time);
+void jt_enter(jt_record_words *words, jt_status status, int64_t time);
 
 /*
-** Publishes 'record', which was made from the seen job's, with the blobs planned for it.
-** JT_FULL, and then nothing is changed (but for what was evicted).
+** Publishes job->words in place of the record that was there, with the blobs planned for
+** it. JT_FULL, and then nothing is changed (but for what was evicted).
 */
-jt_code jt_replace(jt_store *store, const jt_sight *job, jt_record *record,
+jt_code jt_replace(jt_store *store, jt_sight *job, const jt_glance *old,
                    const jt_blob_plan *plan);
 
 #endif

@@ -39,8 +39,9 @@ static jt_type_summary *place_of(jt_summary *summary, jt_text type) {
 }
 
 /* A clock that was set back, or a lie, does not make it negative. */
-static uint64_t duration_of(const jt_record *record, int64_t finished_at) {
-  int64_t begun = record->started_at != 0 ? record->started_at : record->created_at;
+static uint64_t duration_of(const jt_record_words *words, int64_t finished_at) {
+  int64_t begun = jt_words_time(words, JT_RECORD_STARTED_AT);
+  if (begun == 0) begun = jt_words_time(words, JT_RECORD_CREATED_AT);
   return finished_at > begun ? (uint64_t)(finished_at - begun) : 0;
 }
 
@@ -52,10 +53,9 @@ static size_t class_of(uint64_t duration) {
 
 /* What is orphaned was finished when it was last seen to be alive: see store.h. */
 static void count_finished(jt_type_summary *sum, const jt_sight *sight) {
-  jt_record record;
-  jt_record_decode(&sight->words, &record);
-  int64_t finished_at = sight->orphaned ? record.updated_at : record.finished_at;
-  uint64_t duration = duration_of(&record, finished_at);
+  int64_t finished_at = jt_words_time(&sight->words, sight->orphaned
+                                        ? JT_RECORD_UPDATED_AT : JT_RECORD_FINISHED_AT);
+  uint64_t duration = duration_of(&sight->words, finished_at);
   sum->took[class_of(duration)]++;
   sum->duration += duration < UINT64_MAX - sum->duration ? duration
                                                          : UINT64_MAX - sum->duration;

@@ -14,15 +14,6 @@ static const char first_step[] = "Initializing";
 
 /* ---------------------------------------------------------------- creating */
 
-static jt_record first_record(jt_text id) {
-  int64_t now = jt_now();
-  jt_record record = { .created_at = now, .updated_at = now,
-                       .status = JT_PENDING, .id = id,
-                       .step = { first_step, sizeof first_step - 1 } };
-  jt_record_measure(&record);
-  return record;
-}
-
 static bool index_is_full(const jt_store *store) {
   uint64_t jobs = 0;
   for (int i = 0; i < JT_STATUSES; i++)
@@ -40,10 +31,12 @@ static uint32_t vacant(jt_store *store, uint64_t hash) {
 
 static jt_code try_create(jt_store *store, void *context) {
   jt_text id = *(const jt_text *)context;
+  jt_text step = { first_step, sizeof first_step - 1 };
   uint64_t hash = jt_hash(id.bytes, id.length);
+  jt_record_words words;
   if (jt_cells_find(store, id, hash) != JT_NO_CELL) return JT_TAKEN;
-  jt_record record = first_record(id);
-  jt_run run = { 0, record.units };
+  jt_words_begin(&words, id, step, jt_now());
+  jt_run run = { 0, jt_words_units(&words) };
   jt_code code = jt_room_take(store, &run, 1, JT_NO_CELL, 0);
   if (code != JT_OK) return code;
   uint32_t at = vacant(store, hash);
@@ -51,8 +44,9 @@ static jt_code try_create(jt_store *store, void *context) {
     jt_heap_give(store, run.unit, run.units);
     return JT_FULL;
   }
-  record.version = record.sequence = jt_next_version(store);
-  jt_publish(store, at, hash, run.unit, &record, NULL);
+  uint64_t version = jt_next_version(store);
+  words.word[JT_RECORD_SEQUENCE] = version;
+  jt_publish(store, at, hash, run.unit, version, &words, NULL);
   return JT_OK;
 }
 
@@ -82,14 +76,15 @@ static bool transition_allowed(jt_status from, jt_status to) {
 }
 
 /* The record's own fields; the blobs come later. */
-static jt_code apply(jt_record *record, const jt_change *change, int64_t time) {
+static jt_code apply(jt_sight *job, const jt_change *change, int64_t time) {
   if (change->fields & JT_SET_STATUS) {
-    if (!transition_allowed(record->status, change->status))
+    if (!transition_allowed(jt_sight_status(job), change->status))
       return JT_INVALID_TRANSITION;
-    jt_record_enter(record, change->status, time);
+    jt_enter(&job->words, change->status, time);
   }
-  if (change->fields & JT_SET_PROGRESS) record->progress = change->progress;
-  if (change->fields & JT_SET_STEP) record->step = change->step;
+  if (change->fields & JT_SET_PROGRESS)
+    jt_words_set_progress(&job->words, change->progress);
+  if (change->fields & JT_SET_STEP) jt_words_set_step(&job->words, change->step);
   return JT_OK;
 }
 
@@ -128,19 +123,18 @@ JT_WAY
 static jt_code try_update(jt_store *store, void *context) {
   const updating *want = context;
   jt_sight job;
-  jt_record record;
+  jt_glance old;
   jt_heap_prefetch_next(store);
   jt_code code = jt_find_to_change(store, &want->search, &job);
   if (code != JT_OK) return code;
   int64_t time = time_for(want->wanted, &job);
-  jt_record_renew(&job, time, &record);
-  if (job.orphaned) record.status = JT_FAILED;
-  code = apply(&record, want->wanted, time);
+  jt_renew(&job, time, &old);
+  code = apply(&job, want->wanted, time);
   if (code != JT_OK) return code;
   if (job.orphaned) return JT_FULL;
   jt_blob_plan plan = { 0 };
   plan_blobs(want->wanted, &plan);
-  return jt_replace(store, &job, &record, &plan);
+  return jt_replace(store, &job, &old, &plan);
 }
 
 JT_HOT
@@ -156,11 +150,11 @@ jt_code jt_update(jt_store *store, const char *id, size_t length,
 static jt_code try_delete(jt_store *store, void *context) {
   const jt_search *search = context;
   jt_sight job;
-  jt_record record;
+  jt_glance held;
   jt_code code = jt_find_to_change(store, search, &job);
   if (code != JT_OK) return code;
-  jt_record_decode(&job.words, &record);
-  jt_remove(store, job.at, jt_cell_unit(job.cell), &record);
+  jt_words_glance(&job.words, &held);
+  jt_remove(store, job.at, jt_cell_unit(job.cell), &held);
   return JT_OK;
 }
 
@@ -170,13 +164,13 @@ jt_code jt_delete(jt_store *store, const char *id, size_t length) {
 }
 
 static uint64_t clear_locked(jt_store *store) {
-  jt_record record;
+  jt_glance held;
   uint64_t removed = 0;
   for (uint32_t at = 0; at < store->geometry.cells; at++) {
     uint64_t cell = jt_word_load(&store->cells[at]);
-    if (!jt_cell_is_job(cell) || !jt_record_glance(store, jt_cell_unit(cell), &record))
+    if (!jt_cell_is_job(cell) || !jt_record_glance(store, jt_cell_unit(cell), &held))
       continue;
-    jt_remove(store, at, jt_cell_unit(cell), &record);
+    jt_remove(store, at, jt_cell_unit(cell), &held);
     removed++;
   }
   return removed;

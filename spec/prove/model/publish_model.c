@@ -4,7 +4,7 @@
 ** the store only what these functions need: two or three units that change hands.
 **
 ** The functions are those that the store consists of: publish.c, read.c and stats.c are
-** included whole. What jt_publish and copy_with_blobs do in between (encode, hash, count)
+** included whole. What jt_publish and copy_with_blobs do in between (hash, count)
 ** orders nothing and is left out; 'frozen' notices when they change.
 **
 ** By itself it is a program with threads, for clang's ThreadSanitizer. With GenMC, of
