@@ -23,6 +23,7 @@
 
 #define NEAR 1024u                /* positions beyond the run itself: 16 words */
 #define NOWHERE UINT32_MAX
+#define USUAL 2u                  /* units of most records */
 
 static uint32_t counter(const jt_word *word, uint64_t limit) {
   uint64_t value = jt_word_load(word);
@@ -77,18 +78,27 @@ static uint64_t run_mask(uint32_t at, uint32_t end, uint32_t *next) {
   return (UINT64_MAX >> (64 - bits)) << first;
 }
 
-static void set_run(jt_store *store, uint32_t at, uint32_t units) {
+/* Sets the run's bits, or clears them. */
+static inline void mark_run(jt_store *store, uint32_t at, uint32_t units, bool taken) {
   for (uint32_t end = at + units, next; at < end; at = next) {
-    uint64_t mask = run_mask(at, end, &next);
-    store->bitmap[at / 64] |= mask;
+    uint64_t mask = run_mask(at, end, &next), *word = &store->bitmap[at / 64];
+    *word = taken ? *word | mask : *word & ~mask;
   }
 }
 
+JT_ASIDE
+static void mark_long_run(jt_store *store, uint32_t at, uint32_t units, bool taken) {
+  mark_run(store, at, units, taken);
+}
+
+static void set_run(jt_store *store, uint32_t at, uint32_t units) {
+  if (at % 64 + units > 64) mark_long_run(store, at, units, true);
+  else store->bitmap[at / 64] |= (UINT64_MAX >> (64 - units)) << at % 64;
+}
+
 static void clear_run(jt_store *store, uint32_t at, uint32_t units) {
-  for (uint32_t end = at + units, next; at < end; at = next) {
-    uint64_t mask = run_mask(at, end, &next);
-    store->bitmap[at / 64] &= ~mask;
-  }
+  if (at % 64 + units > 64) mark_long_run(store, at, units, false);
+  else store->bitmap[at / 64] &= ~((UINT64_MAX >> (64 - units)) << at % 64);
 }
 
 static bool run_is_clear(const jt_store *store, uint32_t at, uint32_t units) {
@@ -110,7 +120,6 @@ static uint32_t rove(jt_store *store, uint32_t end, uint32_t units) {
   return at;
 }
 
-JT_ASIDE
 static uint32_t sweep(jt_store *store, uint32_t mark, uint32_t units) {
   uint32_t at = rove(store, mark, units);
   if (at == NOWHERE) {
@@ -129,15 +138,14 @@ static bool sweep_is_likely(const jt_header *header, uint32_t mark, uint32_t uni
   return enough && !failed_before;
 }
 
-static uint32_t find(jt_store *store, uint32_t units) {
+JT_ASIDE
+static uint32_t find_further(jt_store *store, uint32_t hint, uint32_t mark,
+                             uint32_t units) {
   jt_header *header = store->header;
   uint32_t total = (uint32_t)jt_heap_units(store);
-  uint32_t mark = counter(&header->heap_mark, total);
-  uint32_t hint = counter(&header->heap_hint, mark) / 64 * 64;
   uint32_t near = mark - hint > NEAR && mark - hint - NEAR > units ? hint + NEAR + units
                                                                   : mark;
-  uint32_t at = find_in_word(store, hint, mark, units);
-  if (at == NOWHERE) at = find_run(store, hint, near, units);
+  uint32_t at = find_run(store, hint, near, units);
   if (at == NOWHERE && sweep_is_likely(header, mark, units))
     at = sweep(store, mark, units);
   if (at == NOWHERE && units <= total - mark) at = mark;
@@ -145,11 +153,19 @@ static uint32_t find(jt_store *store, uint32_t units) {
   return at;
 }
 
+static uint32_t find(jt_store *store, uint32_t units) {
+  jt_header *header = store->header;
+  uint32_t mark = counter(&header->heap_mark, jt_heap_units(store));
+  uint32_t hint = counter(&header->heap_hint, mark) / 64 * 64;
+  uint32_t at = find_in_word(store, hint, mark, units);
+  return at != NOWHERE ? at : find_further(store, hint, mark, units);
+}
+
 static void raise_mark(jt_header *header, uint32_t end) {
   if (end > jt_word_load(&header->heap_mark)) jt_word_store(&header->heap_mark, end);
 }
 
-uint32_t jt_heap_take(jt_store *store, uint32_t units) {
+static inline uint32_t take(jt_store *store, uint32_t units) {
   jt_header *header = store->header;
   uint32_t at = find(store, units);
   if (at == NOWHERE) return 0;
@@ -161,13 +177,26 @@ uint32_t jt_heap_take(jt_store *store, uint32_t units) {
   return store->geometry.first_unit + at;
 }
 
-void jt_heap_give(jt_store *store, uint32_t unit, uint32_t units) {
+static inline void give(jt_store *store, uint32_t unit, uint32_t units) {
   jt_header *header = store->header;
   uint32_t at = unit - store->geometry.first_unit;
   clear_run(store, at, units);
   add(&header->units_used, (uint64_t)0 - units);
   add(&header->heap_freed, units);
   jt_word_store(&header->heap_hint, at);
+}
+
+/*
+** The usual number is compiled in: a processor guesses that it will be that one, and is
+** through before the record has come that tells it. A tenth of an update.
+*/
+uint32_t jt_heap_take(jt_store *store, uint32_t units) {
+  return units == USUAL ? take(store, USUAL) : take(store, units);
+}
+
+void jt_heap_give(jt_store *store, uint32_t unit, uint32_t units) {
+  if (units == USUAL) give(store, unit, USUAL);
+  else give(store, unit, units);
 }
 
 void jt_heap_suppose(jt_store *store, uint32_t unit, uint32_t units, bool taken) {

@@ -47,7 +47,7 @@ static bool credible(const jt_store *store, const jt_sight *sight) {
 }
 
 /* Asked of a copy that may be torn: its shape has been checked, no more. */
-JT_ASIDE
+JT_RARE
 static bool owner_is_gone(const jt_store *store, jt_sight *sight) {
   uint32_t owner = jt_words_owner(&sight->words);
   if (jt_status_finished(jt_words_status(&sight->words))) return false;
@@ -247,7 +247,7 @@ static inline void place_plain(const jt_record_words *words, jt_job *out) {
 ** A job whose owner is dead, as it will be when it is written off: failed, one
 ** version later, and with another error than may be stored.
 */
-JT_ASIDE
+JT_RARE
 static jt_code copy_orphan(const jt_store *store, const jt_sight *sight, jt_job *out,
                            size_t capacity, size_t *needed) {
   enum { ERROR = JT_ERROR - JT_RESULT };
@@ -334,7 +334,7 @@ static jt_code try_get(jt_store *store, void *context) {
 }
 
 /* What the first try, which gave 'code', has not settled. */
-JT_ASIDE
+JT_RARE
 static jt_code get_on(jt_store *store, get want, jt_code code) {
   code = jt_read_on(store, try_get, &want, code);
   if (want.orphaned && jt_settle(store)) code = jt_read(store, try_get, &want);

@@ -70,11 +70,12 @@ bool jt_record_copy(const jt_store *store, uint32_t unit, jt_record_words *out) 
   return true;
 }
 
+JT_ASIDE
 uint64_t jt_record_checksum(const uint64_t *words, size_t count) {
   return jt_hash(words + 1, (count - 1) * 8);
 }
 
-JT_ASIDE
+JT_RARE
 bool jt_record_intact(const jt_record_words *words) {
   const uint32_t count = jt_shape_words(jt_words_shape(words));
   return words->word[0] == jt_record_checksum(words->word, count);

@@ -101,10 +101,14 @@ static inline uint32_t jt_shape_owner(uint64_t shape) {
   return (uint32_t)(shape >> 48);
 }
 
-/* Where its texts begin and it ends, in words, if there can be a record of that shape.
-   The number of blobs is from a table of hexadecimal digits: compilers call a function
-   for the general case, and this is in every path. */
+/*
+** Where its texts begin and it ends, in words, if there can be a record of that shape.
+** That most have no blobs is a branch of its own: a processor guesses it, and goes on
+** before the shape has come. The number of blobs is from a table of hexadecimal digits:
+** compilers call a function for the general case.
+*/
 static inline uint32_t jt_shape_id_at(uint64_t shape) {
+  if (__builtin_expect(jt_shape_blobs(shape) == 0, true)) return JT_RECORD_FIXED;
   uint32_t blobs = (uint32_t)(UINT64_C(0x4332322132212110) >> (shape >> 6 & 0x3c)) & 7;
   return JT_RECORD_FIXED + 2 * blobs;
 }

@@ -61,7 +61,7 @@ static bool could_be_freed(jt_store *store, jt_run *runs, int count, uint32_t ke
 
 /* Each pass removes a sixteenth of what the store holds or all that is left, so a
    few end it. */
-JT_ASIDE
+JT_RARE
 static jt_code evict_and_take(jt_store *store, jt_run *runs, int count, uint32_t keep,
                               uint64_t held) {
   if (!jt_room_has_finished(store) || !could_fit(store, runs, count, held) ||

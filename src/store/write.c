@@ -89,12 +89,13 @@ static jt_code apply(jt_sight *job, const jt_change *change, int64_t time) {
 }
 
 static void plan_blobs(const jt_change *change, jt_blob_plan *plan) {
+  if (!(change->fields & (JT_SET_RESULT | JT_SET_ERROR | JT_SET_META))) return;
   if (change->fields & JT_SET_RESULT) jt_plan_blob(plan, JT_RESULT, change->result);
   if (change->fields & JT_SET_ERROR) jt_plan_blob(plan, JT_ERROR, change->error);
   if (change->fields & JT_SET_META) jt_plan_blob(plan, JT_META, change->meta);
 }
 
-JT_ASIDE
+JT_RARE
 static jt_code write_off_and_find(jt_store *store, const jt_search *search,
                                   jt_sight *job) {
   return jt_write_off(store) ? jt_sight_find(store, search, job) : JT_OK;
