@@ -78,27 +78,22 @@ static uint64_t run_mask(uint32_t at, uint32_t end, uint32_t *next) {
   return (UINT64_MAX >> (64 - bits)) << first;
 }
 
-/* Sets the run's bits, or clears them. */
-static inline void mark_run(jt_store *store, uint32_t at, uint32_t units, bool taken) {
-  for (uint32_t end = at + units, next; at < end; at = next) {
-    uint64_t mask = run_mask(at, end, &next), *word = &store->bitmap[at / 64];
-    *word = taken ? *word | mask : *word & ~mask;
-  }
+static inline void mark_word(uint64_t *word, uint64_t mask, bool taken) {
+  *word = taken ? *word | mask : *word & ~mask;
 }
 
 JT_ASIDE
 static void mark_long_run(jt_store *store, uint32_t at, uint32_t units, bool taken) {
-  mark_run(store, at, units, taken);
+  for (uint32_t end = at + units, next; at < end; at = next) {
+    uint64_t mask = run_mask(at, end, &next);
+    mark_word(&store->bitmap[at / 64], mask, taken);
+  }
 }
 
-static void set_run(jt_store *store, uint32_t at, uint32_t units) {
-  if (at % 64 + units > 64) mark_long_run(store, at, units, true);
-  else store->bitmap[at / 64] |= (UINT64_MAX >> (64 - units)) << at % 64;
-}
-
-static void clear_run(jt_store *store, uint32_t at, uint32_t units) {
-  if (at % 64 + units > 64) mark_long_run(store, at, units, false);
-  else store->bitmap[at / 64] &= ~((UINT64_MAX >> (64 - units)) << at % 64);
+/* Sets the run's bits, or clears them. Most runs lie within a word. */
+static inline void mark_run(jt_store *store, uint32_t at, uint32_t units, bool taken) {
+  if (at % 64 + units > 64) mark_long_run(store, at, units, taken);
+  else mark_word(&store->bitmap[at / 64], (UINT64_MAX >> (64 - units)) << at % 64, taken);
 }
 
 static bool run_is_clear(const jt_store *store, uint32_t at, uint32_t units) {
@@ -170,7 +165,7 @@ static inline uint32_t take(jt_store *store, uint32_t units) {
   uint32_t at = find(store, units);
   if (at == NOWHERE) return 0;
   uint32_t end = at + units;
-  set_run(store, at, units);
+  mark_run(store, at, units, true);
   add(&header->units_used, units);
   raise_mark(header, end);
   jt_word_store(&header->heap_hint, end - 1);
@@ -180,7 +175,7 @@ static inline uint32_t take(jt_store *store, uint32_t units) {
 static inline void give(jt_store *store, uint32_t unit, uint32_t units) {
   jt_header *header = store->header;
   uint32_t at = unit - store->geometry.first_unit;
-  clear_run(store, at, units);
+  mark_run(store, at, units, false);
   add(&header->units_used, (uint64_t)0 - units);
   add(&header->heap_freed, units);
   jt_word_store(&header->heap_hint, at);
@@ -200,9 +195,7 @@ void jt_heap_give(jt_store *store, uint32_t unit, uint32_t units) {
 }
 
 void jt_heap_suppose(jt_store *store, uint32_t unit, uint32_t units, bool taken) {
-  uint32_t at = unit - store->geometry.first_unit;
-  if (taken) set_run(store, at, units);
-  else clear_run(store, at, units);
+  mark_run(store, unit - store->geometry.first_unit, units, taken);
 }
 
 void jt_heap_reset(jt_store *store) {
@@ -220,7 +213,7 @@ bool jt_heap_claim(jt_store *store, uint32_t unit, uint32_t units) {
   jt_header *header = store->header;
   uint32_t at = unit - store->geometry.first_unit;
   if (!run_is_clear(store, at, units)) return false;
-  set_run(store, at, units);
+  mark_run(store, at, units, true);
   add(&header->units_used, units);
   raise_mark(header, at + units);
   return true;
