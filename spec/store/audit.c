@@ -123,6 +123,18 @@ static bool decode(const book *b, job *j) {
 
 /* ------------------------------------------------------------ what must hold */
 
+static bool zeros_follow(const char *text, size_t length) {
+  for (; length % 8 != 0; length++)
+    if (text[length] != 0) return false;
+  return true;
+}
+
+static bool padding_is_right(const job *j) {
+  const char *step = j->id + (j->id_length + 7) / 8 * 8;
+  return (zeros_follow(j->id, j->id_length) && zeros_follow(step, j->step_length)) ||
+         wrong("cell %u: its id or its step is not padded with zeros", j->at);
+}
+
 static bool id_is_right(const job *j) {
   const char *number = j->id + j->id_length - 9;
   if (!jt_type_valid(j->id, j->id_length - 9) || *number != '_') return false;
@@ -199,7 +211,8 @@ static bool enter(book *b, uint32_t at) {
   if (cell <= JT_CELL_DELETED) return true;
   job j = { .at = at, .cell = cell, .unit = cell & ((1u << 28) - 1) };
   if (!decode(b, &j) || !is_findable(b, &j) || !claim_all(b, &j)) return false;
-  if (!(b->allowances & AUDIT_LIVES) && !life_is_right(&j)) return false;
+  if (!(b->allowances & AUDIT_LIVES) && (!life_is_right(&j) || !padding_is_right(&j)))
+    return false;
   if (j.sequence > j.version || j.sequence == 0 || !(j.progress >= 0 && j.progress <= 1))
     return wrong("cell %u: sequence %llu, version %llu, progress %g", at,
                  (unsigned long long)j.sequence, (unsigned long long)j.version,

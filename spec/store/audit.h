@@ -12,7 +12,8 @@ typedef enum audit_allowance {
   AUDIT_LEAKS = 1,      /* units taken that no job holds: between a kill and the
                            recovery */
   AUDIT_CROWD = 2,      /* more jobs than max_jobs: a file made by malice */
-  AUDIT_LIVES = 4,      /* jobs whose times do not suit their status: likewise */
+  AUDIT_LIVES = 4,      /* jobs whose times do not suit their status, or whose texts
+                           are not padded with zeros: likewise */
   AUDIT_FINDER = 8      /* does not call jt_cells_find */
 } audit_allowance;
 
