@@ -209,8 +209,10 @@ static bool place_blobs(const jt_store *store, const jt_blob *blob, int from, in
 }
 
 _Static_assert(offsetof(jt_job, progress) == offsetof(jt_job, created_at) + 4 * 8 &&
-               sizeof(jt_job) == offsetof(jt_job, created_at) + 5 * 8,
-               "five members, and the texts, are copied as they stand from word 4 on");
+               sizeof(jt_job) == offsetof(jt_job, created_at) + 5 * 8 &&
+               JT_RECORD_PROGRESS == JT_RECORD_CREATED_AT + 4 &&
+               JT_RECORD_FIXED == JT_RECORD_CREATED_AT + 5,
+               "five members, and the texts, are copied as they stand");
 
 static inline void place_members(const jt_record_words *words, jt_job *out) {
   uint64_t shape = jt_words_shape(words);
@@ -233,7 +235,7 @@ static char *place_record(const jt_record_words *words, jt_job *out) {
 }
 
 _Static_assert(JT_JOB_PLAIN == offsetof(jt_job, created_at) +
-                               (JT_RECORD_PLAIN_WORDS - 4) * sizeof(uint64_t),
+                               (JT_RECORD_PLAIN_WORDS - JT_RECORD_CREATED_AT) * 8,
                "what a plain record can hold");
 
 /* Of a record of plain shape, in one piece: of each as much. */

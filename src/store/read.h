@@ -7,8 +7,9 @@
 
 #include "cells.h"
 
-/* A job found, and a valid copy of its record. Ask jt_sight_... for what may be
-   otherwise when it is orphaned. */
+/* A job found, and a valid copy of its record, which who changes the job makes that of
+   its next one (replace.h). Ask jt_sight_... for what may be otherwise when it is
+   orphaned. */
 typedef struct jt_sight {
   uint32_t at;
   uint64_t cell;

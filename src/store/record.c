@@ -78,7 +78,7 @@ uint64_t jt_record_checksum(const uint64_t *words, size_t count) {
 JT_RARE
 bool jt_record_intact(const jt_record_words *words) {
   const uint32_t count = jt_shape_words(jt_words_shape(words));
-  return words->word[0] == jt_record_checksum(words->word, count);
+  return words->word[JT_RECORD_CHECKSUM] == jt_record_checksum(words->word, count);
 }
 
 /* The blobs that are there, from their pairs of words. */
@@ -129,7 +129,7 @@ void jt_words_glance(const jt_record_words *words, jt_glance *glance) {
   uint64_t shape = jt_words_shape(words);
   glance->version = jt_words_version(words);
   glance->finished_at = jt_words_time(words, JT_RECORD_FINISHED_AT);
-  glance->status = jt_shape_status(shape);
+  glance->status = (jt_status)jt_shape_status(shape);
   glance->owner = jt_shape_owner(shape);
   glance->units = shape_units(shape);
   glance->blobs = jt_shape_blobs(shape);

@@ -250,7 +250,7 @@ static inline void jt_words_set_owner(jt_record_words *words, uint32_t owner) {
   *shape = (*shape & ~(UINT64_C(0xffff) << 48)) | (uint64_t)owner << 48;
 }
 
-/* 'step' is somewhere else. */
+/* 'step' does not lie in 'words'. */
 void jt_words_set_step(jt_record_words *words, jt_text step);
 
 /* These and no others: a bit of 'blobs' for each of 'blob' that is to be there. */

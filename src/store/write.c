@@ -88,6 +88,7 @@ static jt_code apply(jt_sight *job, const jt_change *change, int64_t time) {
   return JT_OK;
 }
 
+/* Most changes have none: one question instead of three. */
 static void plan_blobs(const jt_change *change, jt_blob_plan *plan) {
   if (!(change->fields & (JT_SET_RESULT | JT_SET_ERROR | JT_SET_META))) return;
   if (change->fields & JT_SET_RESULT) jt_plan_blob(plan, JT_RESULT, change->result);
