@@ -47,7 +47,7 @@ static bool credible(const jt_store *store, const jt_sight *sight) {
 }
 
 /* Asked of a copy that may be torn: its shape has been checked, no more. */
-JT_RARE
+JT_ASIDE
 static bool owner_is_gone(const jt_store *store, jt_sight *sight) {
   uint32_t owner = jt_words_owner(&sight->words);
   if (jt_status_finished(jt_words_status(&sight->words))) return false;
