@@ -95,10 +95,10 @@ static int get_job(lua_State *L) {
   return get_one(L, sizeof(double));
 }
 
-/* The same with room for all that a job with short texts has: how much of the cost
-   is the size. */
+/* The same with as large a userdata as a JobStatus with short texts is: how much of the
+   cost is the size. */
 static int get_large_job(lua_State *L) {
-  return get_one(L, 192);
+  return get_one(L, 128);
 }
 
 static int get_field(lua_State *L) {
