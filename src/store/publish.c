@@ -62,11 +62,13 @@ jt_blob jt_blob_write(jt_store *store, uint32_t unit, jt_text text) {
 }
 
 void jt_publish(jt_store *store, uint32_t at, uint64_t tagged, uint32_t unit,
-                uint64_t version, jt_record_words *words, const jt_glance *old) {
+                jt_record_words *words, const jt_glance *old) {
   jt_header *header = store->header;
+  const uint64_t version = jt_next_version(store);
   size_t size = jt_shape_words(jt_words_shape(words));
   jt_glance now;
   words->word[JT_RECORD_VERSION] = version;
+  if (old == NULL) words->word[JT_RECORD_SEQUENCE] = version;
   words->word[JT_RECORD_CHECKSUM] =
     store->unverified ? 0 : jt_record_checksum(words->word, size);
   jt_words_glance(words, &now);

@@ -11,13 +11,13 @@
 uint64_t jt_next_version(const jt_store *store);
 
 /*
-** Gives the record that version, which must be jt_next_version, and its checksum, writes
-** it into the run at 'unit', which nobody refers to yet, and lets the cell 'at' refer to
-** it: the job changes in that one store. 'tagged': see jt_cell_make. 'old' is what the
-** job held until now, NULL for a new job; its units stay taken.
+** Gives the record the next version and its checksum, writes it into the run at 'unit',
+** which nobody refers to yet, and lets the cell 'at' refer to it: the job changes in that
+** one store. 'tagged': see jt_cell_make. 'old' is what the job held until now, and its
+** units stay taken; NULL for a new job, which gets its sequence too.
 */
 void jt_publish(jt_store *store, uint32_t at, uint64_t tagged, uint32_t unit,
-                uint64_t version, jt_record_words *words, const jt_glance *old);
+                jt_record_words *words, const jt_glance *old);
 
 /* Removes the job in that cell, whose record is at 'unit', and frees all that it
    holds. */

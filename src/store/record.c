@@ -75,7 +75,7 @@ uint64_t jt_record_checksum(const uint64_t *words, size_t count) {
   return jt_hash(words + 1, (count - 1) * 8);
 }
 
-JT_RARE
+JT_ASIDE
 bool jt_record_intact(const jt_record_words *words) {
   const uint32_t count = jt_shape_words(jt_words_shape(words));
   return words->word[JT_RECORD_CHECKSUM] == jt_record_checksum(words->word, count);
@@ -125,15 +125,22 @@ bool jt_record_valid(const jt_store *store, const jt_record_words *words) {
          (blobs == 0 || blobs_valid(store, blobs, at + JT_RECORD_FIXED));
 }
 
-void jt_words_glance(const jt_record_words *words, jt_glance *glance) {
-  uint64_t shape = jt_words_shape(words);
-  glance->version = jt_words_version(words);
-  glance->finished_at = jt_words_time(words, JT_RECORD_FINISHED_AT);
+/* All but the blobs' places. */
+static inline void glance_at(uint64_t shape, uint64_t version, uint64_t finished_at,
+                             jt_glance *glance) {
+  glance->version = version;
+  glance->finished_at = (int64_t)finished_at;
   glance->status = (jt_status)jt_shape_status(shape);
   glance->owner = jt_shape_owner(shape);
   glance->units = shape_units(shape);
   glance->blobs = jt_shape_blobs(shape);
-  read_blobs(glance->blobs, words->word + JT_RECORD_FIXED, glance->blob);
+}
+
+void jt_words_glance(const jt_record_words *words, jt_glance *glance) {
+  const uint64_t *at = words->word;
+  glance_at(at[JT_RECORD_SHAPE], at[JT_RECORD_VERSION], at[JT_RECORD_FINISHED_AT],
+            glance);
+  read_blobs(glance->blobs, at + JT_RECORD_FIXED, glance->blob);
 }
 
 /* ------------------------------------------------------------- changing it */
@@ -180,11 +187,7 @@ void jt_words_set_blobs(jt_record_words *words, uint32_t blobs,
   }
 }
 
-uint32_t jt_words_units(const jt_record_words *words) {
-  return shape_units(jt_words_shape(words));
-}
-
-uint32_t jt_words_units_with(const jt_record_words *words, uint32_t blobs) {
+uint32_t jt_words_units(const jt_record_words *words, uint32_t blobs) {
   return shape_units(shape_with(jt_words_shape(words), blobs));
 }
 
@@ -194,12 +197,8 @@ bool jt_record_glance(const jt_store *store, uint32_t unit, jt_glance *glance) {
   const jt_word *from = jt_unit_words(store, unit);
   uint64_t shape;
   if (!shape_at(store, unit, &shape)) return false;
-  glance->version = jt_word_load(from + JT_RECORD_VERSION);
-  glance->finished_at = (int64_t)jt_word_load(from + JT_RECORD_FINISHED_AT);
-  glance->status = (jt_status)jt_shape_status(shape);
-  glance->owner = jt_shape_owner(shape);
-  glance->units = shape_units(shape);
-  glance->blobs = jt_shape_blobs(shape);
+  glance_at(shape, jt_word_load(from + JT_RECORD_VERSION),
+            jt_word_load(from + JT_RECORD_FINISHED_AT), glance);
   if (glance->blobs == 0) return true;
   uint64_t pairs[2 * JT_BLOBS];
   jt_words_read(pairs, from + JT_RECORD_FIXED,

@@ -257,9 +257,8 @@ void jt_words_set_step(jt_record_words *words, jt_text step);
 void jt_words_set_blobs(jt_record_words *words, uint32_t blobs,
                         const jt_blob blob[JT_BLOBS]);
 
-/* The units that it takes; that it would take with these blobs. */
-uint32_t jt_words_units(const jt_record_words *words);
-uint32_t jt_words_units_with(const jt_record_words *words, uint32_t blobs);
+/* The units that it takes with these blobs. */
+uint32_t jt_words_units(const jt_record_words *words, uint32_t blobs);
 
 /* ------------------------------------------------------------ in the region */
 

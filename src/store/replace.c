@@ -51,7 +51,7 @@ static uint32_t blobs_after(const jt_glance *old, const jt_blob_plan *plan) {
 static int plan_runs(const jt_record_words *words, uint32_t blobs,
                      const jt_blob_plan *plan, jt_run runs[JT_RUNS]) {
   int count = 0;
-  runs[count++] = (jt_run){ 0, jt_words_units_with(words, blobs) };
+  runs[count++] = (jt_run){ 0, jt_words_units(words, blobs) };
   for (uint32_t left = plan->texts; left != 0; left &= left - 1)
     runs[count++] = (jt_run){ 0, jt_units_for(plan->text[__builtin_ctz(left)].length) };
   return count;
@@ -89,8 +89,7 @@ jt_code jt_replace(jt_store *store, jt_sight *job, const jt_glance *old,
   jt_code code = jt_room_take(store, runs, count, job->at, held);
   if (code != JT_OK) return code;
   if (plan->changes != 0) write_blobs(store, &job->words, old, plan, runs + 1);
-  jt_publish(store, job->at, job->cell, runs[0].unit, jt_next_version(store), &job->words,
-             old);
+  jt_publish(store, job->at, job->cell, runs[0].unit, &job->words, old);
   give_old(store, jt_cell_unit(job->cell), old, plan);
   return JT_OK;
 }

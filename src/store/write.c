@@ -36,7 +36,7 @@ static jt_code try_create(jt_store *store, void *context) {
   jt_record_words words;
   if (jt_cells_find(store, id, hash) != JT_NO_CELL) return JT_TAKEN;
   jt_words_begin(&words, id, step, jt_now());
-  jt_run run = { 0, jt_words_units(&words) };
+  jt_run run = { 0, jt_words_units(&words, 0) };
   jt_code code = jt_room_take(store, &run, 1, JT_NO_CELL, 0);
   if (code != JT_OK) return code;
   uint32_t at = vacant(store, hash);
@@ -44,9 +44,7 @@ static jt_code try_create(jt_store *store, void *context) {
     jt_heap_give(store, run.unit, run.units);
     return JT_FULL;
   }
-  uint64_t version = jt_next_version(store);
-  words.word[JT_RECORD_SEQUENCE] = version;
-  jt_publish(store, at, hash, run.unit, version, &words, NULL);
+  jt_publish(store, at, hash, run.unit, &words, NULL);
   return JT_OK;
 }
 
