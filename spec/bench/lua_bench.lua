@@ -11,6 +11,7 @@ local folder, abi, rounds = arg[1], arg[2], tonumber(arg[3])
 package.path = folder .. "/?.lua;" .. package.path
 local floor = require "floor"
 local calls = require "calls"
+local floor_table = require "floor_table"
 local peer_table = require "peer_table"
 local JobTracker = require("job_tracker").JobTracker
 
@@ -96,7 +97,8 @@ end
 local function measure_table()
   compare_updates("update_table", function(load)
     for _, id in ipairs(load.ids) do peer_table.create_job(id) end
-    return side("table", "update_job", peer_table.update_job, #load.ids)
+    return side("table", "update_job", peer_table.update_job, #load.ids),
+           side("check", "update_job", floor_table.update_job, #load.ids)
   end, rounds, peer_table.get_job)
 end
 

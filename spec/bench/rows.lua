@@ -49,8 +49,19 @@ local function from_lua(lua)
   other("get_job", "Redis, HGETALL", "get_redis", "redis")
 end
 
-from_lua { abi = "5.4", name = "Lua 5.4" }
-from_lua { abi = "luajit", name = "LuaJIT" }
+local LUAS = { { abi = "5.4", name = "Lua 5.4" }, { abi = "luajit", name = "LuaJIT" } }
+
+for _, lua in ipairs(LUAS) do from_lua(lua) end
+
+for _, lua in ipairs(LUAS) do
+  add {
+    group = "No store: a function in Lua that checks update_job's table, a call, 1,000 jobs",
+    name = "from " .. lua.name, unit = "ns", against = "a plain Lua table",
+    times_faster = true,
+    ours = ("lua/%s/update_table/check"):format(lua.abi),
+    peer = ("lua/%s/update_table/table"):format(lua.abi),
+  }
+end
 
 local function with_commas(number)
   local text, more = ("%d"):format(number), 1
