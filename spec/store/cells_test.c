@@ -162,6 +162,37 @@ static void a_deleted_cell_is_used_again(void) {
   region_free(store);
 }
 
+/* An id that begins with the other, and whose cell is met when that is looked for. */
+static bool find_longer(const jt_store *store, job_id *longer, job_id *shorter) {
+  char type[] = "...._00000001";
+  for (uint32_t i = 0; i < 26 * 26 * 26 * 26; i++) {
+    for (uint32_t at = 0, rest = i; at < 4; at++, rest /= 26)
+      type[at] = (char)('a' + rest % 26);
+    *longer = id_of(type, 2);
+    *shorter = (job_id){ sizeof type - 1, "" };
+    memcpy(shorter->text, type, sizeof type);
+    uint64_t one = jt_hash(longer->text, longer->length);
+    uint64_t other = jt_hash(shorter->text, shorter->length);
+    if (one >> 52 == other >> 52 && jt_cell_home(&store->geometry, one) ==
+                                    jt_cell_home(&store->geometry, other))
+      return true;
+  }
+  return false;
+}
+
+static void an_id_is_compared_to_its_end(void) {
+  jt_store *store = region_make(4, 64);
+  job_id longer, shorter;
+  if (CHECK(find_longer(store, &longer, &shorter))) {
+    CHECK_CODE(jt_create_numbered(store, shorter.text, 4 + 9, 2), JT_OK);
+    CHECK(exists(store, &longer) && !exists(store, &shorter));
+    CHECK_CODE(jt_create_numbered(store, shorter.text, 4, 1), JT_OK);
+    CHECK(exists(store, &longer) && exists(store, &shorter));
+  }
+  CHECK_AUDIT(store);
+  region_free(store);
+}
+
 /* No empty cell is left: a search must end all the same. */
 static void a_table_of_deleted_cells_ends(void) {
   jt_store *store = region_make(4, 64);
@@ -230,6 +261,7 @@ static void an_entry_moved_is_found_after_verification(void) {
 
 static const check_case cases[] = {
   CASE(goes_around_the_end), CASE(a_deleted_cell_is_used_again),
+  CASE(an_id_is_compared_to_its_end),
   CASE(a_table_of_deleted_cells_ends), CASE(small_table_in_every_order),
   CASE(an_entry_moved_is_found_after_verification),
   CASE(searches_stay_short_when_any_job_goes),

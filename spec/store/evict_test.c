@@ -1,6 +1,6 @@
 /*
-** evict_test.c - src/store/evict.c: a pass over the cells, and what becomes of it when
-** the retention is changed by somebody else in its midst.
+** evict_test.c - src/store/evict.c: a pass over the cells, how many it removes, and what
+** becomes of it when the retention is changed by somebody else in its midst.
 */
 #include <signal.h>
 #include <stdlib.h>
@@ -66,5 +66,26 @@ static void a_pass_goes_by_one_retention(void) {
   CHECK_INT(evict_while_retention_changes(JT_KEEP, 0), JOBS / SHARE);
 }
 
-static const check_case cases[] = { CASE(a_pass_goes_by_one_retention) };
+/* The completed and the failed. Each pass looks at all cells: one that removed only a few
+   would soon be followed by the next. */
+static void a_pass_takes_its_share_of_all_that_have_finished(void) {
+  for (uint32_t failed = 0; failed <= 2; failed++) {
+    jt_store *store = region_make(MAX_JOBS, 4 * MAX_JOBS);
+    for (uint32_t i = 0; i < JOBS; i++) {
+      job_id id = create(store, "old", i);
+      CHECK_CODE(set_status(store, &id, i % 2 < failed ? JT_FAILED : JT_COMPLETED),
+                 JT_OK);
+    }
+    CHECK_CODE(jt_lock(store), JT_OK);
+    CHECK_INT(jt_evict(store, JT_NO_CELL, SHARE), JOBS / SHARE);
+    jt_unlock(store);
+    CHECK_AUDIT(store);
+    region_free(store);
+  }
+}
+
+static const check_case cases[] = {
+  CASE(a_pass_goes_by_one_retention),
+  CASE(a_pass_takes_its_share_of_all_that_have_finished),
+};
 CHECK_MAIN(cases)

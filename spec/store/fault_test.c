@@ -435,6 +435,25 @@ static void retention_goes_by_the_day(void) {
   check_prove(PROVE_CLOCK, "looks at a job with a retention while it jumps", 3);
 }
 
+/* From when the job finished: not from its making, nor from its last change. */
+static void retention_begins_at_the_end(void) {
+  enum { HOUR = 3600 };
+  jt_store *store = file_store("store", SIZE, 20);
+  job_id id = create(store, "clock", 1);
+  CHECK_CODE(jt_store_set_retention(store, HOUR * INT64_C(1000000)), JT_OK);
+  fault.clock = 2 * HOUR;
+  CHECK_CODE(set_status(store, &id, JT_COMPLETED), JT_OK);
+  CHECK(exists(store, &id));
+  fault.clock = 2 * HOUR + HOUR / 2;
+  CHECK_CODE(set_result(store, &id, 10, 'r'), JT_OK);
+  CHECK(exists(store, &id));
+  fault.clock = 3 * HOUR + 1;
+  CHECK(!exists(store, &id));
+  CHECK_CODE(set_result(store, &id, 10, 'r'), JT_NOT_FOUND);
+  fault.clock = 0;
+  jt_store_close(store);
+}
+
 /* The time of the first one's end is asked for between the look at who is dead and the
    end of the pass. */
 static void an_owner_that_dies_while_another_is_written_off(void) {
@@ -464,6 +483,7 @@ static const check_case cases[] = {
   CASE(a_file_system_that_may_not_be_written), CASE(the_clock_jumps),
   CASE(no_step_ends_before_it_begins),
   CASE(a_wait_does_not_look_at_the_day), CASE(retention_goes_by_the_day),
+  CASE(retention_begins_at_the_end),
   CASE(an_owner_that_dies_while_another_is_written_off),
 };
 CHECK_MAIN(cases)

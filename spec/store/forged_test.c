@@ -399,61 +399,6 @@ static void a_cell_far_from_home_is_found(void) {
   }
 }
 
-/* Every cell a job, and each half a table away from its home: to make them all
-   reachable would take as many steps as there are pairs. */
-static void a_table_of_strays_is_no_trap(void) {
-  enum { JOBS = 32768 };
-  jt_store *store = region_make(JOBS, JOBS * 2 + 64);
-  uint32_t cells = store->geometry.cells;
-  for (uint32_t i = 0; i < JOBS; i++) create(store, "stray", i);
-  uint64_t *copy = check_memory(cells * sizeof *copy);
-  memcpy(copy, store->cells, cells * sizeof *copy);
-  for (uint32_t i = 0; i < cells; i++)
-    jt_word_store(&store->cells[(i + cells / 2) % cells], copy[i]);
-  double start = check_now();
-  region_verify(store);
-  double seconds = check_now() - start;
-  check_say("%u strays took %.2f s; %llu dropped", JOBS, seconds,
-            (unsigned long long)jt_word_load(&store->header->damaged));
-  CHECK(seconds < 20);
-  CHECK_NO(audit_allowing(store, AUDIT_FINDER));
-  start = check_now();
-  job_id none = id_of("none", 1);
-  for (int i = 0; i < 100; i++) CHECK(!exists(store, &none));
-  CHECK(check_now() - start < 5);
-  free(copy);
-  region_free(store);
-}
-
-/* One job's way leads around nearly all of the table, and makes every cell of it one that
-   a search goes over. Who removes jobs must not look along it each time. */
-static void a_way_around_the_table_is_no_trap(void) {
-  enum { JOBS = 131072, NEARLY = 80 };
-  jt_store *store = region_make(JOBS, JOBS * 2 + 64);
-  uint32_t cells = store->geometry.cells;
-  for (uint32_t i = 0; i < JOBS; i++) create(store, "stray", i);
-  job_id last = id_of("stray", JOBS - 1);
-  uint32_t at = cell_of(store, &last), to = at;
-  uint64_t cell = jt_word_load(&store->cells[at]);
-  uint32_t home = jt_cell_home(&store->geometry, hash_of(&last));
-  jt_cell_publish(store, at, JT_CELL_EMPTY);
-  for (to = (home - NEARLY) % cells; jt_cell_is_job(jt_word_load(&store->cells[to]));)
-    to = (to - 1) % cells;
-  jt_cell_publish(store, to, cell);
-  region_verify(store);
-  CHECK_INT(cell_of(store, &last), to);
-  uint64_t removed;
-  double start = check_now();
-  CHECK_CODE(jt_clear(store, &removed), JT_OK);
-  double seconds = check_now() - start;
-  check_say("%u jobs on a way of %u cells were removed in %.2f s", JOBS,
-            (to - home) % cells + 1, seconds);
-  CHECK_INT(removed, JOBS);
-  CHECK(seconds < 20);
-  CHECK_AUDIT(store);
-  region_free(store);
-}
-
 /* ------------------------------------------------------- at the limits of values */
 
 /* A value that is just right must not become a wrong one when the job goes on:
@@ -587,8 +532,7 @@ static const check_case cases[] = {
   CASE(where_a_blob_may_not_be),
   CASE(where_a_record_may_not_be), CASE(two_jobs_never_share_units),
   CASE(a_job_is_there_once), CASE(an_id_is_there_once),
-  CASE(a_cell_far_from_home_is_found), CASE(a_table_of_strays_is_no_trap),
-  CASE(a_way_around_the_table_is_no_trap),
+  CASE(a_cell_far_from_home_is_found),
   CASE(after_the_last_time), CASE(after_the_last_version),
   CASE(a_cell_that_came_round_is_noticed), CASE(ids_of_another_form_are_dropped),
   CASE(pages_of_two_moments),

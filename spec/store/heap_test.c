@@ -240,6 +240,58 @@ static void goes_on_where_room_was_found(void) {
   heap_free(&h);
 }
 
+/* Where the last run was, else on memory that was never used: what little is free
+   elsewhere is not looked for. */
+static void new_memory_comes_before_the_last_holes(void) {
+  enum { HOLE = 10, USED = 64 * 64 };
+  heap h = heap_make(2 * USED);
+  while (h.used < USED) if (!CHECK(take(&h, 1))) break;
+  jt_word_store(&h.store->header->heap_rover, 0);   /* a look at all would begin there */
+  jt_heap_give(h.store, h.first + HOLE, 1);
+  jt_heap_give(h.store, h.first + USED - 1, 1);
+  CHECK_INT(jt_heap_take(h.store, 1), h.first + USED - 1);
+  CHECK_INT(jt_heap_take(h.store, 1), h.first + USED);
+  jt_heap_give(h.store, h.first + HOLE + 2, 1);
+  CHECK_INT(jt_heap_take(h.store, 2), h.first + USED + 1);
+  CHECK_INT(jt_heap_take(h.store, 1), h.first + USED + 3);
+  heap_free(&h);
+}
+
+enum { CRUMBS = 64 * 64, CRUMB = 3000 };
+
+/* Each second unit is free, which is much, but no place for two. Then CRUMB is free as
+   well, with its neighbours; the last run was far away. */
+static heap heap_of_crumbs(void) {
+  heap h = heap_make(3 * CRUMBS);
+  while (h.used < CRUMBS) if (!CHECK(take(&h, 1))) break;
+  for (uint32_t i = 1; i < CRUMBS; i += 2) jt_heap_give(h.store, h.first + i, 1);
+  CHECK_INT(jt_heap_take(h.store, 2), h.first + CRUMBS);
+  jt_heap_give(h.store, h.first + CRUMB, 1);
+  jt_heap_give(h.store, h.first + CRUMBS + 1, 1);
+  CHECK_INT(jt_heap_take(h.store, 1), h.first + CRUMBS + 1);
+  return h;
+}
+
+/* All that is used was looked through, in vain: not again before much has been freed. */
+static void a_search_in_vain_is_remembered(void) {
+  heap h = heap_of_crumbs();
+  CHECK_INT(jt_heap_take(h.store, 2), h.first + CRUMBS + 2);
+  for (uint32_t i = 0; i < CRUMBS / 7; i++)
+    jt_heap_give(h.store, jt_heap_take(h.store, 2), 2);
+  CHECK_INT(jt_heap_take(h.store, 3), h.first + CRUMB - 1);
+  heap_free(&h);
+}
+
+/* Who rebuilds the bitmap does not know what that was like. */
+static void recovery_forgets_a_search_in_vain(void) {
+  heap h = heap_of_crumbs();
+  jt_heap_reset(h.store);
+  for (uint32_t i = 0; i <= CRUMBS; i += 2)
+    if (i != CRUMB) CHECK(jt_heap_claim(h.store, h.first + i, 1));
+  CHECK_INT(jt_heap_take(h.store, 2), h.first + CRUMB - 1);
+  heap_free(&h);
+}
+
 static void recovery_counts_what_is_claimed(void) {
   heap h = heap_make(300);
   while (h.used < 200) take(&h, some_length(20));
@@ -278,7 +330,9 @@ static const check_case cases[] = {
   CASE(takes_across_the_mark), CASE(takes_all_of_it), CASE(a_word_is_no_place_for_two),
   CASE(churn_of_small_runs_stays_low), CASE(churn_of_mixed_runs_stays_low),
   CASE(churn_with_long_runs_among_short_ones),
-  CASE(goes_on_where_room_was_found), CASE(recovery_counts_what_is_claimed),
+  CASE(goes_on_where_room_was_found), CASE(new_memory_comes_before_the_last_holes),
+  CASE(a_search_in_vain_is_remembered), CASE(recovery_forgets_a_search_in_vain),
+  CASE(recovery_counts_what_is_claimed),
   CASE(lies_in_the_header_do_no_harm),
 };
 CHECK_MAIN(cases)

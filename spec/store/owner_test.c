@@ -271,7 +271,7 @@ static void the_text_leaves_out_what_is_not_known(void) {
   region_free(store);
 }
 
-/* 'needed' counts the text that is not stored. */
+/* 'needed' counts the text that is not stored, and not the one that it stands for. */
 static void the_text_needs_its_room(void) {
   jt_store *store = region_make(4, 400), view = region_view(store, true);
   mortal *m = mortal_make(store, DEATH_KILL);
@@ -279,16 +279,20 @@ static void the_text_needs_its_room(void) {
   memset(longest, 's', sizeof longest);
   mortal_gets(m, "job", 1);
   mortal_begin(m);
-  jt_change change = { .fields = JT_SET_STEP, .step = { longest, sizeof longest } };
+  jt_change change = { .fields = JT_SET_STEP | JT_SET_ERROR,
+                       .step = { longest, sizeof longest },
+                       .error = text_of("a warning") };
   CHECK_CODE(update(store, &m->jobs[0], &change), JT_OK);
   mortal_end(m);
-  size_t needed = 0;
+  size_t needed = 0, shown = 0;
   jt_job nothing;
   const job_id *id = &m->jobs[0];
   for (int i = 0; i < 2; i++) {
     jt_store *by = i == 0 ? &view : store;
     CHECK_CODE(jt_get(by, id->text, id->length, &nothing, sizeof nothing, &needed),
                JT_TOO_SMALL);
+    if (i == 0) shown = needed;
+    CHECK_INT(needed, shown);
     jt_job *job = check_memory(needed);
     CHECK_CODE(jt_get(by, id->text, id->length, job, needed - 1, &needed),
                JT_TOO_SMALL);
@@ -518,6 +522,7 @@ static void cancelling_asks(void) {
 static void cancelling_what_nobody_does(void) {
   jt_store *store = make_store();
   job_id pending = create(store, "pending", 1), running = create(store, "running", 2);
+  job_id other = create(store, "other", 3);
   jt_job *job;
   CHECK_CODE(cancel_job(store, &pending, ""), JT_OK);
   CHECK_CODE(get(store, &pending, &job), JT_OK);
@@ -526,6 +531,11 @@ static void cancelling_what_nobody_does(void) {
   CHECK_INT(job->started_at, 0);
   CHECK_TEXT(jt_job_part(job, JT_ERROR), text_of("cancelled: "));
   CHECK_TEXT(jt_job_part(job, JT_CANCEL), text_of(""));
+  free(job);
+  CHECK_CODE(cancel_job(store, &other, "out of ink"), JT_OK);
+  CHECK_CODE(get(store, &other, &job), JT_OK);
+  CHECK_TEXT(jt_job_part(job, JT_ERROR), text_of("cancelled: out of ink"));
+  CHECK_TEXT(jt_job_part(job, JT_CANCEL), text_of("out of ink"));
   free(job);
   CHECK_CODE(set_status(store, &running, JT_RUNNING), JT_OK);
   static char reason[JT_REASON_MAX];

@@ -473,6 +473,47 @@ static void killed_while_recovering_from_a_kill(void) {
   region_free(s.store);
 }
 
+static void cell_of_another_version(const scene *s) {
+  uint32_t at = cell_of(s->store, &s->second), unit = unit_of(s->store, &s->second);
+  raw_record record = raw_read(s->store, unit);
+  uint64_t hash = jt_hash(s->second.text, s->second.length);
+  jt_cell_publish(s->store, at, jt_cell_make(hash, record.version + 1, unit));
+}
+
+/* No reader takes the one for the other's: nor is it to keep the name and the units. */
+static void a_cell_that_is_not_its_records_is_dropped(void) {
+  scene s = make_scene();
+  job_id none = id_of("none", 1);
+  let_die(&s, cell_of_another_version);
+  CHECK_CODE(erase(s.store, &none), JT_NOT_FOUND);
+  CHECK_INT(jt_word_load(&s.store->header->recoveries), 1);
+  CHECK_INT(jt_word_load(&s.store->header->damaged), 1);
+  CHECK_AUDIT(s.store);
+  check_untouched(&s, false);
+  create(s.store, "near", (uint32_t)strtoul(s.second.text + 5, NULL, 16));
+  check_usable(&s);
+  region_free(s.store);
+}
+
+/* That it was no recovery from a killed writer; and how far searches go, which was said
+   to be all around while it went on. Where it drops a job, who polls the version is to
+   look again. */
+static void what_an_opening_says(void) {
+  scene s = make_scene();
+  const jt_header *header = s.store->header;
+  uint64_t version = jt_store_version(s.store);
+  for (uint32_t dropped = 0; dropped < 2; dropped++) {
+    if (dropped) *(s.store->base + (size_t)unit_of(s.store, &s.first) * JT_UNIT) ^= 1;
+    region_verify(s.store);
+    CHECK_INT(jt_word_load(&header->recoveries), 0);
+    CHECK_INT(jt_word_load(&header->damaged), dropped);
+    CHECK_INT(jt_store_version(s.store), version + dropped);
+    CHECK(jt_cells_to_search(s.store) < s.store->geometry.cells / 2);
+    CHECK_AUDIT(s.store);
+  }
+  region_free(s.store);
+}
+
 /* Readers go on before anybody recovers, also those who may only read. */
 static void readers_do_not_need_recovery(void) {
   scene s = make_scene();
@@ -510,7 +551,9 @@ static const check_case cases[] = {
   CASE(killed_while_creating), CASE(killed_while_updating), CASE(killed_while_deleting),
   CASE(a_deletion_is_seen_in_the_version), CASE(killed_while_cleaning_cells),
   CASE(killed_while_evicting), CASE(killed_while_recovering),
-  CASE(killed_while_recovering_from_a_kill), CASE(readers_do_not_need_recovery),
+  CASE(killed_while_recovering_from_a_kill),
+  CASE(a_cell_that_is_not_its_records_is_dropped), CASE(what_an_opening_says),
+  CASE(readers_do_not_need_recovery),
   CASE(recovery_gives_back_what_was_taken),
 };
 CHECK_MAIN(cases)
