@@ -407,6 +407,25 @@ static void no_step_ends_before_it_begins(void) {
   check_prove(PROVE_CLOCK, "jobs that begin or end when it has been set back", 3);
 }
 
+/* Before 1970, after 9999: the job says another time, but it is there. */
+static void a_clock_that_no_job_can_have(void) {
+  static const int64_t jumps[] = { -5000000000, 252000000000, 300000000000 };
+  enum { JUMPS = sizeof jumps / sizeof jumps[0] };
+  jt_store *store = file_store("store", SIZE, 20);
+  for (uint32_t i = 0; i < JUMPS; i++) {
+    fault.clock = jumps[i];
+    job_id id = create(store, "clock", i);
+    CHECK(exists(store, &id));
+    CHECK_CODE(set_status(store, &id, JT_RUNNING), JT_OK);
+    CHECK_CODE(set_status(store, &id, JT_COMPLETED), JT_OK);
+    CHECK(exists(store, &id));
+    CHECK_AUDIT(store);
+  }
+  fault.clock = 0;
+  jt_store_close(store);
+  check_prove(PROVE_CLOCK, "jobs of a day that is none", JUMPS);
+}
+
 static void a_wait_does_not_look_at_the_day(void) {
   jt_store *store = file_store("store", SIZE, 20);
   job_id id = create(store, "clock", 1);
@@ -481,7 +500,7 @@ static const check_case cases[] = {
   CASE(a_reader_who_could_do_without_survives_a_cut),
   CASE(the_store_in_memory_is_refused),
   CASE(a_file_system_that_may_not_be_written), CASE(the_clock_jumps),
-  CASE(no_step_ends_before_it_begins),
+  CASE(no_step_ends_before_it_begins), CASE(a_clock_that_no_job_can_have),
   CASE(a_wait_does_not_look_at_the_day), CASE(retention_goes_by_the_day),
   CASE(retention_begins_at_the_end),
   CASE(an_owner_that_dies_while_another_is_written_off),
