@@ -19,7 +19,8 @@
 **    JT_CORRUPT, or nothing, from the first look at what is gone. For that the process
 **    gets a handler of SIGBUS (guard.h). A store that may be written has none.
 **  - A changing call waits for the writers' lock for at most JT_LOCK_SECONDS
-**    and then returns JT_BUSY; it returns JT_READONLY on a read-only store.
+**    and then returns JT_BUSY; it returns JT_READONLY on a read-only store, and
+**    JT_CORRUPT where it meets a damaged record and does not find the job elsewhere.
 **
 ** Owners
 **    A thread may claim jobs: it is their owner until they finish or it ends, in
