@@ -16,26 +16,11 @@
 
 enum { SIZE = 256 * 1024, MAX_JOBS = 40 };
 
-static uint32_t dead_in(jt_store *store) {
-  uint64_t version;
-  uint32_t dead;
-  jt_store_pulse(store, &version, &dead);
-  return dead;
-}
-
 static uint32_t slots_used(const jt_store *store) {
   uint32_t used = 0;
   for (uint32_t owner = 1; owner <= JT_OWNERS; owner++)
     used += jt_owner_is_used(store, owner);
   return used;
-}
-
-static jt_status status_of(jt_store *store, const job_id *id) {
-  jt_job *job;
-  if (!CHECK_CODE(get(store, id, &job), JT_OK)) return JT_STATUSES;
-  jt_status status = job->status;
-  free(job);
-  return status;
 }
 
 /* -------------------------------------------------------------------- slots */

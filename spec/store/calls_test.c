@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "audit.h"
-#include "store/cells.h"
 
 /* ----------------------------------------------------------------------- names */
 
@@ -268,16 +267,10 @@ static void get_writes_no_more_than_there_is_room_for(void) {
 
 /* Another id of that length and end, whose search meets the first's job. */
 static bool find_like(const jt_store *store, const job_id *id, job_id *like) {
-  uint64_t hash = jt_hash(id->text, id->length);
-  uint32_t home = jt_cell_home(&store->geometry, hash);
   *like = *id;
   for (uint32_t i = 0; i < 26 * 26 * 26 * 26; i++) {
-    for (uint32_t at = 0, rest = i; at < 4; at++, rest /= 26)
-      like->text[at] = (char)('a' + rest % 26);
-    uint64_t other = jt_hash(like->text, like->length);
-    if (other != hash && other >> 52 == hash >> 52 &&
-        jt_cell_home(&store->geometry, other) == home)
-      return true;
+    put_letters(like->text, i);
+    if (memcmp(like->text, id->text, 4) != 0 && ids_meet(store, id, like)) return true;
   }
   return false;
 }

@@ -116,3 +116,18 @@ jt_text epitaph_of(pid_t pid, const char *step) {
            (int)pid, step);
   return text_of(text);
 }
+
+uint32_t dead_in(jt_store *store) {
+  uint64_t version;
+  uint32_t dead;
+  jt_store_pulse(store, &version, &dead);
+  return dead;
+}
+
+jt_status status_of(jt_store *store, const job_id *id) {
+  jt_job *job;
+  if (!CHECK_CODE(get(store, id, &job), JT_OK)) return JT_STATUSES;
+  jt_status status = job->status;
+  free(job);
+  return status;
+}

@@ -39,6 +39,12 @@ void mortal_clear(mortal *m);
 /* Both for one job: returns when its owner is dead. */
 job_id orphan_make(jt_store *store, const char *type, uint32_t number);
 
+/* How many dead owners a call that looks leaves behind. */
+uint32_t dead_in(jt_store *store);
+
+/* JT_STATUSES, and the case has failed: there is no such job. */
+jt_status status_of(jt_store *store, const job_id *id);
+
 /* What a job says whose owner was process 'pid'; in a static buffer. */
 jt_text epitaph_of(pid_t pid, const char *step);
 

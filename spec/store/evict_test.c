@@ -2,11 +2,10 @@
 ** evict_test.c - src/store/evict.c: a pass over the cells, how many it removes, and what
 ** becomes of it when the retention is changed by somebody else in its midst.
 */
-#include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "audit.h"
+#include "midst.h"
 #include "store/cells.h"
 #include "store/evict.h"
 #include "store/lock.h"
@@ -17,31 +16,19 @@ enum { MAX_JOBS = 4096, JOBS = 1600, SHARE = 16 };
 
 static struct {
   jt_store *store;
-  unsigned char *page;            /* about half of the cells are before it */
   int64_t retention;
-  volatile sig_atomic_t happened;
 } next;
 
-/* The first look at that page. Whoever changes the retention takes no lock. */
-static void touched(int signal, siginfo_t *info, void *context) {
-  (void)signal, (void)context;
-  unsigned char *at = info->si_addr;
-  if (next.happened || at < next.page || at >= next.page + JT_PAGE) abort();
-  next.happened = 1;
-  mprotect(next.page, JT_PAGE, PROT_READ | PROT_WRITE);
+/* Whoever changes the retention takes no lock. */
+static void change_retention(void) {
   jt_store_set_retention(next.store, next.retention);
 }
 
+/* When the pass comes to a page that about half of the cells are before. */
 static void change_in_the_midst(jt_store *store, int64_t retention) {
-  struct sigaction action = { .sa_sigaction = touched, .sa_flags = SA_SIGINFO };
-  const jt_geometry *g = &store->geometry;
-  unsigned char *middle = store->base + g->cells_at + g->cells / 2 * sizeof *store->cells;
   next.store = store;
-  next.page = middle - (uintptr_t)middle % JT_PAGE;
   next.retention = retention;
-  next.happened = 0;
-  CHECK_INT(sigaction(SIGSEGV, &action, NULL), 0);
-  CHECK_INT(mprotect(next.page, JT_PAGE, PROT_NONE), 0);
+  midst_look(&store->cells[store->geometry.cells / 2], PROT_NONE, change_retention);
 }
 
 /* How many went by the pass. */
@@ -52,7 +39,7 @@ static uint64_t evict_while_retention_changes(int64_t from, int64_t to) {
   CHECK_CODE(jt_lock(store), JT_OK);
   change_in_the_midst(store, to);
   uint64_t removed = jt_evict(store, JT_NO_CELL, SHARE);
-  CHECK(next.happened);
+  CHECK(midst_happened());
   jt_unlock(store);
   CHECK_AUDIT(store);
   region_free(store);

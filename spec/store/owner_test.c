@@ -17,13 +17,6 @@ static jt_store *make_store(void) {
   return region_make(16, 400);
 }
 
-static uint32_t dead_in(jt_store *store) {
-  uint64_t version;
-  uint32_t dead;
-  jt_store_pulse(store, &version, &dead);
-  return dead;
-}
-
 /* ----------------------------------------------------------------- claiming */
 
 static void claiming_is_a_change(void) {

@@ -3,6 +3,8 @@
 */
 #include "raw.h"
 
+#include "store/cells.h"
+
 static size_t words_of(size_t bytes) {
   return (bytes + 7) / 8;
 }
@@ -44,6 +46,13 @@ size_t raw_encode(const raw_record *record, uint64_t words[RAW_WORDS]) {
 void raw_write(const jt_store *store, uint32_t unit, const uint64_t *words,
                size_t count) {
   memcpy(store->base + (size_t)unit * JT_UNIT, words, count * 8);
+}
+
+void raw_publish(jt_store *store, uint32_t unit, const raw_record *record) {
+  uint64_t words[RAW_WORDS], hash = jt_hash(record->id.bytes, record->id.length);
+  raw_write(store, unit, words, raw_encode(record, words));
+  jt_cell_publish(store, jt_cells_vacant(store, hash),
+                  jt_cell_make(hash, record->version, unit));
 }
 
 raw_record raw_read(const jt_store *store, uint32_t unit) {

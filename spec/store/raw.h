@@ -33,6 +33,9 @@ void raw_seal(uint64_t *words, size_t count);
 /* Into the heap, at that unit. */
 void raw_write(const jt_store *store, uint32_t unit, const uint64_t *words, size_t count);
 
+/* Both, and a cell that says it is there: the job is, with the version that it says. */
+void raw_publish(jt_store *store, uint32_t unit, const raw_record *record);
+
 /* Reads a sound record. */
 raw_record raw_read(const jt_store *store, uint32_t unit);
 

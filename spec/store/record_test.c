@@ -6,7 +6,6 @@
 
 #include "audit.h"
 #include "raw.h"
-#include "store/cells.h"
 
 /* --------------------------------------------------------------- sets of blobs */
 
@@ -82,10 +81,8 @@ static void forge(jt_store *store, const job_id *id, int blobs) {
   raw_blob all = { unit + 20, length, jt_hash(jt_unit_words(store, unit + 20), length) };
   raw_record record = { .version = 1, .sequence = 1, .created_at = 1000,
                         .updated_at = 2000, .id = { id->text, id->length } };
-  uint64_t words[RAW_WORDS], hash = jt_hash(id->text, id->length);
   for (int i = 0; i < blobs; i++) record.blob[i] = all;
-  raw_write(store, unit, words, raw_encode(&record, words));
-  jt_cell_publish(store, jt_cells_vacant(store, hash), jt_cell_make(hash, 1, unit));
+  raw_publish(store, unit, &record);
 }
 
 /* Each is inside the heap, but they would overlap: who reads such a job would make room

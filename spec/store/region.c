@@ -3,6 +3,8 @@
 */
 #include "region.h"
 
+#include "store/cells.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +144,16 @@ job_id id_of(const char *type, uint32_t number) {
   job_id id;
   id.length = jt_id_format(type, strlen(type), number, id.text);
   return id;
+}
+
+void put_letters(char at[4], uint32_t number) {
+  for (int i = 0; i < 4; i++, number /= 26) at[i] = (char)('a' + number % 26);
+}
+
+bool ids_meet(const jt_store *store, const job_id *a, const job_id *b) {
+  uint64_t one = jt_hash(a->text, a->length), other = jt_hash(b->text, b->length);
+  return one >> 52 == other >> 52 && jt_cell_home(&store->geometry, one) ==
+                                     jt_cell_home(&store->geometry, other);
 }
 
 job_id create(jt_store *store, const char *type, uint32_t number) {

@@ -51,6 +51,12 @@ typedef struct job_id {
 /* "<type>_<number>". */
 job_id id_of(const char *type, uint32_t number);
 
+/* Four letters, others for each number below 26^4. */
+void put_letters(char at[4], uint32_t number);
+
+/* Whether a search for the one looks at the other's record: of one home and one tag. */
+bool ids_meet(const jt_store *store, const job_id *a, const job_id *b);
+
 /* Creates that job, which must succeed, and returns its id. */
 job_id create(jt_store *store, const char *type, uint32_t number);
 

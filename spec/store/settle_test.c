@@ -10,25 +10,9 @@
 #include "deaths.h"
 #include "raw.h"
 #include "store/bury.h"
-#include "store/cells.h"
 #include "store/heap.h"
 #include "store/notify.h"
 #include "store/owner.h"
-
-static uint32_t dead_in(jt_store *store) {
-  uint64_t version;
-  uint32_t dead;
-  jt_store_pulse(store, &version, &dead);
-  return dead;
-}
-
-static jt_status status_of(jt_store *store, const job_id *id) {
-  jt_job *job;
-  if (!CHECK_CODE(get(store, id, &job), JT_OK)) return JT_STATUSES;
-  jt_status status = job->status;
-  free(job);
-  return status;
-}
 
 /* As one killed between the two halves of a claim leaves it: dead, and without jobs. */
 static void kill_slot(jt_store *store, uint32_t owner) {
@@ -137,9 +121,7 @@ static void a_finished_job_keeps_no_slot(void) {
   raw_record record = { .version = 1, .sequence = 1, .status = JT_COMPLETED, .owner = 7,
                         .created_at = 1000, .updated_at = 2000, .finished_at = 2000,
                         .id = { id.text, id.length }, .step = text_of("forged") };
-  uint64_t words[RAW_WORDS], hash = jt_hash(id.text, id.length);
-  raw_write(store, unit, words, raw_encode(&record, words));
-  jt_cell_publish(store, jt_cells_vacant(store, hash), jt_cell_make(hash, 1, unit));
+  raw_publish(store, unit, &record);
   region_verify(store);
   CHECK_INT(status_of(store, &id), JT_COMPLETED);
   CHECK_INT(jt_owner_is_used(store, 7), false);

@@ -77,7 +77,7 @@ static void look_at_heap(const jt_store *store, region_shape *s) {
 
 region_shape shape_of(const jt_store *store) {
   region_shape s = { .resident = resident_bytes(store),
-              .longest_search = jt_cells_to_search(store) };
+                     .longest_search = jt_cells_to_search(store) };
   look_at_hits(store, &s);
   look_at_misses(store, &s);
   look_at_heap(store, &s);

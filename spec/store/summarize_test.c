@@ -137,15 +137,10 @@ static void what_a_naive_count_says(void) {
 
 /* A record of job number 'at' of the heap; there are three units for each. */
 static void write_job(jt_store *store, uint32_t at, raw_record record) {
-  uint64_t words[RAW_WORDS];
-  uint32_t unit = store->geometry.first_unit + 3 * at;
   record.version = record.sequence = at + 1;
   record.progress = 0.5;
   record.step = text_of("by hand");
-  raw_write(store, unit, words, raw_encode(&record, words));
-  uint64_t hash = jt_hash(record.id.bytes, record.id.length);
-  jt_cell_publish(store, jt_cells_vacant(store, hash),
-                  jt_cell_make(hash, record.version, unit));
+  raw_publish(store, store->geometry.first_unit + 3 * at, &record);
 }
 
 static void write_times(jt_store *store, uint32_t at, jt_status status, int64_t created,

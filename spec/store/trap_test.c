@@ -85,10 +85,7 @@ static void a_text_that_all_have_is_no_trap(void) {
     raw_record record = { .version = i + 1, .sequence = i + 1, .created_at = 1000,
                           .updated_at = 2000, .blob = { blob },
                           .id = { id.text, id.length } };
-    uint64_t words[RAW_WORDS];
-    raw_write(store, unit, words, raw_encode(&record, words));
-    jt_cell_publish(store, jt_cells_vacant(store, hash_of(&id)),
-                    jt_cell_make(hash_of(&id), i + 1, unit));
+    raw_publish(store, unit, &record);
   }
   double start = check_now();
   region_verify(store);

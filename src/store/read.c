@@ -75,7 +75,8 @@ jt_code jt_sight_at(const jt_store *store, uint32_t at, jt_sight *sight) {
   return jt_cell_is_job(cell) ? sight_cell(store, at, cell, sight) : JT_NOT_FOUND;
 }
 
-/* Word by word, as ids are two or three words long. */
+/* Word by word, the last one from the end backwards: an id has JT_ID_MIN bytes at least,
+   most have two or three words. */
 static inline bool same_text(jt_text ours, jt_text theirs) {
   if (ours.length != theirs.length) return false;
   size_t last = ours.length - 8;
@@ -238,7 +239,7 @@ _Static_assert(JT_JOB_PLAIN == offsetof(jt_job, created_at) +
                                (JT_RECORD_PLAIN_WORDS - JT_RECORD_CREATED_AT) * 8,
                "what a plain record can hold");
 
-/* Of a record of plain shape, in one piece: of each as much. */
+/* Of a record of plain shape, in one piece: as much of each, however long its texts. */
 static inline void place_plain(const jt_record_words *words, jt_job *out) {
   place_members(words, out);
   memcpy(&out->created_at, &words->word[JT_RECORD_CREATED_AT],
