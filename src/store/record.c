@@ -7,10 +7,6 @@ _Static_assert(JT_UNIT == JT_LINE_WORDS * sizeof(jt_word) &&
                JT_RECORD_PLAIN_WORDS == JT_RECORD_LEAST_UNITS * JT_LINE_WORDS,
                "a unit is a line");
 
-static inline uint32_t words_for(size_t bytes) {
-  return (uint32_t)(jt_padded(bytes) / 8);
-}
-
 /* Whether it can be a record's. */
 static inline bool shape_possible(uint64_t shape) {
   return jt_shape_owner(shape) <= JT_OWNERS && jt_shape_status(shape) < JT_STATUSES &&
@@ -146,7 +142,7 @@ void jt_words_glance(const jt_record_words *words, jt_glance *glance) {
 /* ------------------------------------------------------------- changing it */
 
 static void put_text(uint64_t *at, jt_text text) {
-  size_t words = words_for(text.length);
+  size_t words = jt_padded(text.length) / 8;
   if (words == 0) return;
   at[words - 1] = 0;
   memcpy(at, text.bytes, text.length);
