@@ -483,12 +483,9 @@ static void an_owner_that_dies_while_another_is_written_off(void) {
   mortal_begin(first), mortal_begin(second);
   mortal_end(first);
   fault.dies = second;
-  uint64_t version;
-  uint32_t dead;
-  jt_store_pulse(store, &version, &dead);
+  dead_in(store);
   CHECK(fault.dies == NULL);
-  jt_store_pulse(store, &version, &dead);
-  CHECK_INT(dead, 0);
+  CHECK_INT(dead_in(store), 0);
   CHECK_INT(jt_word_load(&store->header->by_status[JT_FAILED]), 2);
   CHECK_AUDIT(store);
   region_free(store);
