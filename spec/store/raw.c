@@ -50,7 +50,8 @@ void raw_write(const jt_store *store, uint32_t unit, const uint64_t *words,
 
 void raw_publish(jt_store *store, uint32_t unit, const raw_record *record) {
   uint64_t words[RAW_WORDS], hash = jt_hash(record->id.bytes, record->id.length);
-  raw_write(store, unit, words, raw_encode(record, words));
+  size_t count = raw_encode(record, words);
+  raw_write(store, unit, words, count);
   jt_cell_publish(store, jt_cells_vacant(store, hash),
                   jt_cell_make(hash, record->version, unit));
 }
